@@ -1,0 +1,1 @@
+"""The token-provisioner package: issues, stores and rotates InfluxDB tokens; this file stays empty."""

@@ -1,0 +1,225 @@
+"""The reasons to act, one pure function each: named as a fact, answering with a Finding.
+
+A Finding that holds carries the step to take. One that does not hold says what was seen, and until
+when that answer stands if only time passes. The order in which they are asked is in ``decide``.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from provisioner.domain.model import (
+    Absent,
+    Damaged,
+    Foreign,
+    Listing,
+    Record,
+    Reservation,
+    Snapshot,
+    Stored,
+    Trial,
+    TrialResult,
+    Unreadable,
+)
+from provisioner.domain.retirement import retirements
+from provisioner.domain.steps import GATHER_KEY, TRY_KEY, Copy, Finding, Mint, Refuse, Rest, Revoke, TryStored
+from provisioner.domain.timing import rfc3339, rotation_due
+
+_NOT_READ = "not asked: a truth could not be read"
+_NOTHING_STORED = "nothing is stored"
+
+
+def truth_is_unreadable(snapshot: Snapshot, now: datetime) -> Finding:
+    """Fact 1: the primary or the configured issuer gave no answer. Never mint blind."""
+    unread = [*_unread_store(snapshot), *_unread_issuer(snapshot)]
+    if not unread:
+        return Finding(message="store and issuer were read")
+    backoff = snapshot.memory.backoffs.get(GATHER_KEY)
+    until = backoff.retry_at if backoff else now + min(snapshot.token.drift_interval, timedelta(seconds=30))
+    return Finding(message="; ".join(unread), step=Rest(until=max(until, now)))
+
+
+def secret_is_foreign(snapshot: Snapshot, now: datetime) -> Finding:
+    """Fact 2: the primary path holds somebody else's secret. Refuse, unless it may be adopted."""
+    primary = snapshot.primary
+    if not isinstance(primary, Stored) or not isinstance(primary.content, Foreign):
+        return Finding(message="what is stored is not foreign")
+    place = primary.destination
+    if place.adopt:
+        return Finding(message=f"{place} holds a foreign secret, and the configuration says adopt")
+    remedy = "move it away, choose another path, or set adopt: true on this destination"
+    message = f"{place} holds a secret that is not ours ({primary.content.why}): {remedy}"
+    return Finding(message=message, step=Refuse(until=now + snapshot.token.drift_interval))
+
+
+def secret_is_missing(snapshot: Snapshot, now: datetime) -> Finding:  # noqa: ARG001  # every check has one shape
+    """Fact 3: no token of ours is stored."""
+    primary = snapshot.primary
+    if not isinstance(primary, Stored):
+        return Finding(message=_NOT_READ)
+    place = primary.destination
+    match primary.content:
+        case Absent():
+            message = f"no secret is stored at {place}"
+        case Reservation():
+            message = f"{place} holds only our reservation, no token"
+        case Damaged(defects=defects):
+            message = f"the record at {place} lacks a readable {', '.join(defects)}"
+        case Foreign():
+            message = f"{place} holds a foreign secret that is to be adopted"
+        case Record():
+            return Finding(message=f"{place} holds a token")
+    return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.trigger))
+
+
+def stored_token_is_dead(snapshot: Snapshot, now: datetime) -> Finding:
+    """Fact 4: the stored token is revoked, expired, or refused when used. Mint now."""
+    record, primary, life = snapshot.record, snapshot.primary, snapshot.life
+    if record is None or life is None or not isinstance(primary, Stored):
+        return Finding(message=_NOTHING_STORED)
+    mint = Mint(primary=primary, trigger=snapshot.trigger)
+    current, (issued_at, expires_at) = snapshot.current, life
+    if current is not None and current.revoked_at is not None:
+        return Finding(message=f"the stored token {record.token_id} was revoked at {rfc3339(current.revoked_at)}", step=mint)
+    if expires_at <= now:
+        return Finding(message=f"the stored token {record.token_id} expired at {rfc3339(expires_at)}", step=mint)
+    listing = snapshot.listings.get(record.issuer)
+    if not isinstance(listing, Listing):
+        return Finding(message=f"the list of issuer {record.issuer} was not read", until=expires_at)
+    settled = issued_at + snapshot.token.verify_timeout
+    if current is None and now < settled:
+        return Finding(message=f"{record.token_id} is not listed, and too young for that to mean anything", until=settled)
+    trial = snapshot.memory.trial_of(primary)
+    if current is not None and not listing.proves_by_use:
+        return Finding(message=f"the stored token {record.token_id} is listed as live", until=expires_at)
+    return _finding_of_trial(snapshot, record, trial, now) or Finding(
+        message=f"the stored token {record.token_id} is {'listed as live' if current else 'not listed'}", until=expires_at
+    )
+
+
+def _finding_of_trial(snapshot: Snapshot, record: Record, trial: Trial | None, now: datetime) -> Finding | None:
+    """Judge by use: a token that is not listed is dead when refused once, a listed one when refused for long."""
+    primary, token = snapshot.primary, snapshot.token
+    if not isinstance(primary, Stored):
+        return None
+    attempt = TryStored(record=record, revision=primary.revision)
+    if trial is None or trial.result is TrialResult.NO_ANSWER:
+        waiting = snapshot.memory.must_wait(TRY_KEY, now)
+        if waiting:
+            return Finding(message=f"whether {record.token_id} works is not known: {waiting.error}", until=waiting.retry_at)
+        return Finding(message=f"whether {record.token_id} works has to be tried", step=attempt)
+    if trial.result is TrialResult.WORKS:
+        retry_at = trial.tried_at + token.drift_interval
+        if snapshot.current is None and retry_at <= now:
+            return Finding(message=f"{record.token_id} is still not listed, and is tried again", step=attempt)
+        return Finding(message=f"the stored token {record.token_id} works", until=retry_at)
+    mint = Mint(primary=primary, trigger=snapshot.trigger)
+    if snapshot.current is None:
+        return Finding(message=f"the stored token {record.token_id} is not listed, and was refused when tried", step=mint)
+    certain = (trial.refused_since or trial.tried_at) + token.verify_timeout
+    if now < certain:
+        return Finding(message=f"{record.token_id} is listed as live, but was refused when tried", until=certain)
+    if trial.tried_at < certain:
+        return Finding(message=f"{record.token_id} was refused when tried, and is tried once more", step=attempt)
+    since = rfc3339(trial.refused_since or trial.tried_at)
+    return Finding(message=f"the stored token {record.token_id} has been refused since {since}, though it is listed", step=mint)
+
+
+def trigger_is_pending(snapshot: Snapshot, now: datetime) -> Finding:  # noqa: ARG001  # every check has one shape
+    """Fact 5: a person asked for a rotation that the stored record does not know of."""
+    trigger, record, primary = snapshot.trigger, snapshot.record, snapshot.primary
+    if trigger is None or not isinstance(primary, Stored) or record is None:
+        return Finding(message="nobody asked for a rotation" if trigger is None else _NOTHING_STORED)
+    if record.has_honoured(trigger.request_id):
+        return Finding(message=f"request {trigger.request_id} has been honoured")
+    because = f" ({trigger.reason})" if trigger.reason else ""
+    message = f"request {trigger.request_id} asks for a rotation{because}"
+    return Finding(message=message, step=Mint(primary=primary, trigger=trigger))
+
+
+def issuer_has_changed(snapshot: Snapshot, now: datetime) -> Finding:  # noqa: ARG001  # every check has one shape
+    """Fact 6: the configuration names another issuer than the one that issued the stored token."""
+    record, primary = snapshot.record, snapshot.primary
+    if record is None or not isinstance(primary, Stored):
+        return Finding(message=_NOTHING_STORED)
+    if record.issuer == snapshot.token.issuer:
+        return Finding(message=f"the stored token was issued by {record.issuer}, as configured")
+    message = f"the stored token was issued by {record.issuer}, the configuration names {snapshot.token.issuer}"
+    return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.trigger))
+
+
+def rotation_is_due(snapshot: Snapshot, now: datetime) -> Finding:
+    """Fact 7: the stored token has reached the point of its life at which it is rotated."""
+    primary, life = snapshot.primary, snapshot.life
+    if life is None or not isinstance(primary, Stored):
+        return Finding(message=_NOTHING_STORED)
+    due = rotation_due(snapshot.token, *life)
+    if now < due:
+        return Finding(message=f"rotation is due at {rfc3339(due)}", until=due)
+    message = f"rotation has been due since {rfc3339(due)}"
+    return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.trigger))
+
+
+def destination_differs(snapshot: Snapshot, now: datetime) -> Finding:
+    """Fact 8: a destination does not hold the primary's record, or spells it otherwise than configured."""
+    record, waits, troubles = snapshot.record, [], []
+    if record is None:
+        return Finding(message=_NOTHING_STORED)
+    for place, destination in zip((snapshot.primary, *snapshot.copies), snapshot.token.destinations, strict=True):
+        trouble = _difference(place, record)
+        if trouble is None:
+            continue
+        troubles.append(f"{destination} {trouble}")
+        if not isinstance(place, Stored) or (isinstance(place.content, Foreign) and not destination.adopt):
+            continue
+        copy = Copy(record=record, destination=destination, revision=place.revision)
+        waiting = snapshot.memory.must_wait(copy.key, now)
+        if waiting is None:
+            return Finding(message=troubles[-1], step=copy)
+        waits.append(waiting.retry_at)
+        troubles[-1] += f" (writing it failed: {waiting.error})"
+    return Finding(message="; ".join(troubles) or "every destination holds the current token", until=min(waits, default=None))
+
+
+def _difference(place: Stored | Unreadable, record: Record) -> str | None:
+    """Say how a destination differs from the primary's record, or None."""
+    if isinstance(place, Unreadable):
+        return f"could not be read: {place.reason}"
+    match place.content:
+        case Foreign(why=why):
+            return f"holds a secret that is not ours ({why})"
+        case Record() as held if held == record:
+            return None if place.faithful else "spells its fields otherwise than the configuration asks"
+        case _:
+            return "does not hold the current token"
+
+
+def token_has_outlived_its_time(snapshot: Snapshot, now: datetime) -> Finding:
+    """Fact 9: a live marked token that is not the current one may be revoked now."""
+    if isinstance(snapshot.primary, Unreadable):
+        return Finding(message=_NOT_READ)
+    plans = retirements(snapshot, now)
+    due = [plan for plan in plans if plan.revoke_at is not None and plan.revoke_at <= now]
+    waits = [waiting.retry_at for plan in due if (waiting := snapshot.memory.must_wait(f"revoke:{plan.target.token_id}", now))]
+    ready = [plan for plan in due if snapshot.memory.must_wait(f"revoke:{plan.target.token_id}", now) is None]
+    if ready:
+        plan = ready[0]
+        step = Revoke(target=plan.target, fence=plan.fence, primary=snapshot.primary)
+        return Finding(message=f"{plan.target.token_id} {plan.why}", step=step)
+    if not plans:
+        return Finding(message="no other token of this name is live")
+    later = [plan.revoke_at for plan in plans if plan.revoke_at is not None and plan.revoke_at > now]
+    listed = ", ".join(f"{plan.target.token_id} ({plan.why})" for plan in plans)
+    return Finding(message=f"awaiting revocation: {listed}", until=min([*later, *waits], default=None))
+
+
+def _unread_store(snapshot: Snapshot) -> Iterator[str]:
+    if isinstance(snapshot.primary, Unreadable):
+        yield f"{snapshot.token.primary} could not be read: {snapshot.primary.reason}"
+
+
+def _unread_issuer(snapshot: Snapshot) -> Iterator[str]:
+    listing = snapshot.listings.get(snapshot.token.issuer, Unreadable(reason="it is not configured"))
+    if isinstance(listing, Unreadable):
+        yield f"the tokens of issuer {snapshot.token.issuer} could not be listed: {listing.reason}"
+
+

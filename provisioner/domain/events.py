@@ -1,0 +1,169 @@
+"""Facts in the past tense that the engine tells its observers: the raw material of logs and metrics.
+
+No event holds a secret; error texts in them were scrubbed where they entered.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A step was decided on for a name."""
+
+    name: str
+    fact: str
+    step: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationStarted:
+    """A token is about to be created."""
+
+    name: str
+    rotation_id: str
+    fact: str
+    reason: str
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenCreated:
+    """An issuer created a token, and its string is in our memory."""
+
+    name: str
+    rotation_id: str
+    issuer: str
+    token_id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenProven:
+    """A new token was seen to work."""
+
+    name: str
+    rotation_id: str
+    token_id: str
+    tries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenStored:
+    """A new token is the current one, committed and read back."""
+
+    name: str
+    rotation_id: str
+    token_id: str
+    destination: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationFinished:
+    """A rotation reached its end: the new token is what consumers read."""
+
+    name: str
+    rotation_id: str
+    fact: str
+    took: timedelta
+    phases: dict[str, timedelta] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFailed:
+    """A step came to nothing; it is tried again at a moment."""
+
+    name: str
+    step: str
+    fact: str
+    error: str
+    failures: int
+    retry_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepHeldUp:
+    """A mint is wanted and has to wait."""
+
+    name: str
+    fact: str
+    hindrance: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationWritten:
+    """The current record was copied to a destination that did not hold it."""
+
+    name: str
+    destination: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionFenced:
+    """The unchanged record was written again, so that no earlier write can land."""
+
+    name: str
+    destination: str
+    revision: str
+    token_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTokenTried:
+    """The stored token was used to see whether it works."""
+
+    name: str
+    token_id: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRevoked:
+    """A token that was not the current one was revoked."""
+
+    name: str
+    issuer: str
+    token_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassFinished:
+    """Every token was looked at once."""
+
+    tokens: int
+    failed: int
+    took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestMade:
+    """A request went to a store or an issuer, and came to a result."""
+
+    kind: str
+    """``store`` or ``issuer``."""
+    backend: str
+    operation: str
+    result: str
+    """``ok`` or the name of the error."""
+
+
+Event = (
+    Decided
+    | RotationStarted
+    | TokenCreated
+    | TokenProven
+    | TokenStored
+    | RotationFinished
+    | StepFailed
+    | StepHeldUp
+    | DestinationWritten
+    | RevisionFenced
+    | StoredTokenTried
+    | TokenRevoked
+    | PassFinished
+    | RequestMade
+)

@@ -1,0 +1,141 @@
+"""When tokens that are not the current one end: predecessors after the overlap, orphans after the quiet period."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from provisioner.domain.model import (
+    IssuedToken,
+    Listing,
+    Record,
+    Reservation,
+    Snapshot,
+    Stored,
+    TrialResult,
+)
+from provisioner.domain.timing import rfc3339
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retirement:
+    """What is to become of one live marked token that is not current."""
+
+    target: IssuedToken
+    revoke_at: datetime | None
+    """None: held back, for the reason in ``why``."""
+    why: str
+    fence: Record | Reservation | None = None
+
+
+def retirements(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
+    """Plan the end of every marked token of this name that no destination holds, oldest first."""
+    held = snapshot.stored_ids()
+    candidates = [token for token in snapshot.marked() if token.token_id not in held and _needs_an_end(snapshot, token, now)]
+    candidates.sort(key=lambda token: (token.created_at is None, token.created_at or now, token.token_id))
+    return tuple(_retirement(snapshot, token, now) for token in candidates)
+
+
+def live_marked(snapshot: Snapshot, now: datetime) -> int:
+    """Count the live tokens of this name, and those whose create had no known outcome and are not listed yet."""
+    marked = snapshot.marked()
+    listed = {token.mark.rotation_id for token in marked if token.mark is not None}
+    unseen = sum(
+        1
+        for attempt in snapshot.memory.ended
+        if attempt.may_exist_unlisted
+        and attempt.rotation_id not in listed
+        and now < attempt.ended_at + snapshot.token.orphan_quiet_period
+    )
+    return sum(1 for token in marked if token.is_live(now)) + unseen
+
+
+def stored_since(stored: Stored, record: Record) -> datetime:
+    """Give since when the record is the current one.
+
+    The later of what its writer and what the store says: a write may land long after it was sent, and
+    the two clocks may differ. A fence or an edit by hand moves it, and only lengthens an overlap.
+    """
+    return max(record.stored_at, stored.written_at or record.stored_at)
+
+
+def is_proven(snapshot: Snapshot) -> bool:
+    """Tell whether the current token was seen to work: by use where the issuer can, else by its list."""
+    primary, record, current = snapshot.primary, snapshot.record, snapshot.current
+    if record is None or not isinstance(primary, Stored):
+        return False
+    trial = snapshot.memory.trial_of(primary)
+    if trial is not None and trial.result is not TrialResult.NO_ANSWER:
+        return trial.result is TrialResult.WORKS
+    listing = snapshot.listings.get(record.issuer)
+    return current is not None and current.revoked_at is None and isinstance(listing, Listing) and not listing.proves_by_use
+
+
+def _needs_an_end(snapshot: Snapshot, token: IssuedToken, now: datetime) -> bool:
+    listing = snapshot.listings.get(token.issuer)
+    kept = isinstance(listing, Listing) and listing.keeps_expired and token.is_expired(now) and token.revoked_at is None
+    return token.is_live(now) or kept
+
+
+def _retirement(snapshot: Snapshot, target: IssuedToken, now: datetime) -> Retirement:
+    primary, record = snapshot.primary, snapshot.record
+    if not isinstance(primary, Stored):
+        return Retirement(target=target, revoke_at=None, why="is kept while the store cannot be read")
+    if target.is_expired(now):
+        return Retirement(target=target, revoke_at=now, why="has expired and still keeps its name")
+    if record is not None and _is_predecessor(snapshot, target):
+        return _predecessor(snapshot, primary, record, target)
+    return _orphan(snapshot, primary, record, target)
+
+
+def _is_predecessor(snapshot: Snapshot, target: IssuedToken) -> bool:
+    """Tell whether it is surely older than the current one: by one issuer's own clock, or not at all."""
+    current = snapshot.current
+    if current is None or current.issuer != target.issuer or current.created_at is None or target.created_at is None:
+        return False
+    return target.created_at < current.created_at
+
+
+def _predecessor(snapshot: Snapshot, primary: Stored, record: Record, target: IssuedToken) -> Retirement:
+    """A token older than the current one: no write of it can land, since the revision has moved past it."""
+    held_back = _held_back(snapshot, record)
+    if held_back:
+        return Retirement(target=target, revoke_at=None, why=f"was replaced, and is kept: {held_back}")
+    if record.compromised:
+        return Retirement(target=target, revoke_at=record.stored_at, why="was replaced as compromised")
+    revoke_at = stored_since(primary, record) + snapshot.token.overlap
+    return Retirement(target=target, revoke_at=revoke_at, why=f"was replaced; its overlap ends at {rfc3339(revoke_at)}")
+
+
+def _orphan(snapshot: Snapshot, primary: Stored, record: Record | None, target: IssuedToken) -> Retirement:
+    """A token that a crash, a lost answer or a roll-back left: a late write of it may be under way yet."""
+    fenced = snapshot.memory.is_fenced(target.token_id, primary.revision)
+    fence = None if fenced else record or Reservation()
+    if target.mark is not None and snapshot.memory.has_ended(target.mark.rotation_id):
+        why = "was left by an attempt that this process ended"
+        return Retirement(target=target, revoke_at=target.created_at or primary.written_at, why=why, fence=fence)
+    if target.created_at is None:
+        return Retirement(target=target, revoke_at=None, why="is kept: its issuer does not say when it was created")
+    held_back = _held_back(snapshot, record) if record else None
+    if held_back:
+        return Retirement(target=target, revoke_at=None, why=f"is not stored, and is kept: {held_back}")
+    revoke_at = target.created_at + snapshot.token.orphan_quiet_period
+    if fenced:  # written when it was due; the fence itself must not put it off
+        revoke_at = target.created_at
+    elif record is not None:  # it may have been the current one, until a person restored an older version
+        revoke_at = max(revoke_at, stored_since(primary, record) + snapshot.token.overlap)
+    why = f"is stored nowhere; its quiet period ends at {rfc3339(revoke_at)}"
+    return Retirement(target=target, revoke_at=revoke_at, why=why, fence=fence)
+
+
+def _held_back(snapshot: Snapshot, record: Record) -> str | None:
+    """Say why nothing may be revoked yet, or None."""
+    behind = [
+        str(destination)
+        for place, destination in zip(snapshot.copies, snapshot.token.destinations[1:], strict=True)
+        if not (isinstance(place, Stored) and place.record == record)
+    ]
+    if behind:
+        return f"{', '.join(behind)} does not hold the current token yet"
+    if not is_proven(snapshot):
+        return f"the current token {record.token_id} has not been seen to work"
+    return None
+

@@ -1,0 +1,113 @@
+"""What a decision can ask for: a closed choice of steps, each performed by one function of the engine."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from provisioner.domain.model import Destination, IssuedToken, Record, Reservation, Stored, Trigger
+
+MINT_KEY = "mint"
+GATHER_KEY = "gather"
+TRY_KEY = "try"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rest:
+    """Do nothing until a moment."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """Do nothing at all until a person has mended something; look again at a moment."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mint:
+    """Create a token, prove it and commit it against the revision gathered."""
+
+    primary: Stored
+    trigger: Trigger | None = None
+
+    @property
+    def key(self) -> str:
+        """Backoff key: a manual trigger does not wait for the failures of others, only for its own."""
+        return MINT_KEY if self.trigger is None else f"{MINT_KEY}:{self.trigger.request_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TryStored:
+    """Use the stored token, to see whether it works: a read, it changes nothing."""
+
+    record: Record
+    revision: str
+
+    @property
+    def key(self) -> str:
+        """Backoff key."""
+        return TRY_KEY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """Write the primary's record to a destination that differs; the primary itself when its spelling does."""
+
+    record: Record
+    destination: Destination
+    revision: str
+    """The destination's revision gathered, for compare-and-set."""
+
+    @property
+    def key(self) -> str:
+        """Backoff key: one destination's failures delay no other."""
+        return f"copy:{self.destination}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revoke:
+    """Revoke one live marked token that is not the current one."""
+
+    target: IssuedToken
+    fence: Record | Reservation | None = None
+    """What to write again first, under compare-and-set; None when no write of the target can land."""
+    primary: Stored
+
+    @property
+    def key(self) -> str:
+        """Backoff key: one revocation's failures delay no other."""
+        return f"revoke:{self.target.token_id}"
+
+
+Effect = Mint | TryStored | Copy | Revoke
+Step = Rest | Refuse | Effect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """The answer of one check."""
+
+    message: str
+    """What was seen, for an operator."""
+    step: Step | None = None
+    """What follows; None when the fact does not hold."""
+    until: datetime | None = None
+    """When the answer may change by the passing of time alone."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the fact holds."""
+        return self.step is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The one step to take now, and the fact and words that explain it."""
+
+    step: Step
+    fact: str
+    """Name of the check that asked for it."""
+    message: str
+    hindrance: str | None = None
+    """Why a wanted mint has to wait (backoff, the guard of three); None when nothing is held up."""

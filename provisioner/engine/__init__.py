@@ -1,0 +1,1 @@
+"""The use cases over ports: gather reads, decide judges (in the domain), apply writes."""

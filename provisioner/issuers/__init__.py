@@ -1,0 +1,1 @@
+"""Adapters to what issues tokens, one file per kind."""

@@ -1,0 +1,1 @@
+"""What the engine needs of the world, as Protocols: one file each, the docstring is the contract."""

@@ -1,0 +1,1 @@
+"""A simulated InfluxDB cluster for the demo, the tests and users' rehearsals."""

@@ -1,0 +1,1 @@
+"""Adapters to where tokens are stored, one file per kind."""

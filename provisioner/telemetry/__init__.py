@@ -1,0 +1,1 @@
+"""Observers: engine events become log lines and metrics."""

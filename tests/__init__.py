@@ -1,0 +1,1 @@
+"""Tests: fakes, not mocks; nothing sleeps to wait for time."""
