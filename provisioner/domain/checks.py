@@ -5,12 +5,15 @@ when that answer stands if only time passes. The order in which they are asked i
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from provisioner.domain.model import (
     Absent,
     Damaged,
     Foreign,
+    IssuedToken,
     Listing,
     Record,
     Reservation,
@@ -76,52 +79,70 @@ def stored_token_is_dead(snapshot: Snapshot, now: datetime) -> Finding:
     record, primary, life = snapshot.record, snapshot.primary, snapshot.life
     if record is None or life is None or not isinstance(primary, Stored):
         return Finding(message=_NOTHING_STORED)
-    mint = Mint(primary=primary, trigger=snapshot.trigger)
     current, (issued_at, expires_at) = snapshot.current, life
-    if current is not None and current.revoked_at is not None:
-        return Finding(message=f"the stored token {record.token_id} was revoked at {rfc3339(current.revoked_at)}", step=mint)
-    if expires_at <= now:
-        return Finding(message=f"the stored token {record.token_id} expired at {rfc3339(expires_at)}", step=mint)
+    ended = _end_of_life(record, current, expires_at, now)
+    if ended is not None:
+        return Finding(message=ended, step=Mint(primary=primary, trigger=snapshot.trigger))
     listing = snapshot.listings.get(record.issuer)
     if not isinstance(listing, Listing):
         return Finding(message=f"the list of issuer {record.issuer} was not read", until=expires_at)
     settled = issued_at + snapshot.token.verify_timeout
     if current is None and now < settled:
-        return Finding(message=f"{record.token_id} is not listed, and too young for that to mean anything", until=settled)
-    trial = snapshot.memory.trial_of(primary)
+        return Finding(
+            message=f"{record.token_id} is not listed, and too young for that to mean anything", until=settled
+        )
     if current is not None and not listing.proves_by_use:
         return Finding(message=f"the stored token {record.token_id} is listed as live", until=expires_at)
-    return _finding_of_trial(snapshot, record, trial, now) or Finding(
-        message=f"the stored token {record.token_id} is {'listed as live' if current else 'not listed'}", until=expires_at
-    )
+    finding = _finding_of_trial(snapshot, primary, record, now)
+    return finding if finding.until else replace(finding, until=expires_at)
 
 
-def _finding_of_trial(snapshot: Snapshot, record: Record, trial: Trial | None, now: datetime) -> Finding | None:
+def _end_of_life(record: Record, current: IssuedToken | None, expires_at: datetime, now: datetime) -> str | None:
+    """Say how the stored token's life has ended by what is written of it, or None."""
+    if current is not None and current.revoked_at is not None:
+        return f"the stored token {record.token_id} was revoked at {rfc3339(current.revoked_at)}"
+    if expires_at <= now:
+        return f"the stored token {record.token_id} expired at {rfc3339(expires_at)}"
+    return None
+
+
+def _finding_of_trial(snapshot: Snapshot, primary: Stored, record: Record, now: datetime) -> Finding:
     """Judge by use: a token that is not listed is dead when refused once, a listed one when refused for long."""
-    primary, token = snapshot.primary, snapshot.token
-    if not isinstance(primary, Stored):
-        return None
-    attempt = TryStored(record=record, revision=primary.revision)
-    if trial is None or trial.result is TrialResult.NO_ANSWER:
+    trial = snapshot.memory.trial_of(primary)
+    listed = "listed as live" if snapshot.current else "not listed"
+    again = None if trial is None else _next_trial(snapshot, trial)
+    if trial is None or (again is not None and again <= now):
         waiting = snapshot.memory.must_wait(TRY_KEY, now)
-        if waiting:
-            return Finding(message=f"whether {record.token_id} works is not known: {waiting.error}", until=waiting.retry_at)
-        return Finding(message=f"whether {record.token_id} works has to be tried", step=attempt)
-    if trial.result is TrialResult.WORKS:
-        retry_at = trial.tried_at + token.drift_interval
-        if snapshot.current is None and retry_at <= now:
-            return Finding(message=f"{record.token_id} is still not listed, and is tried again", step=attempt)
-        return Finding(message=f"the stored token {record.token_id} works", until=retry_at)
-    mint = Mint(primary=primary, trigger=snapshot.trigger)
-    if snapshot.current is None:
-        return Finding(message=f"the stored token {record.token_id} is not listed, and was refused when tried", step=mint)
-    certain = (trial.refused_since or trial.tried_at) + token.verify_timeout
-    if now < certain:
-        return Finding(message=f"{record.token_id} is listed as live, but was refused when tried", until=certain)
-    if trial.tried_at < certain:
-        return Finding(message=f"{record.token_id} was refused when tried, and is tried once more", step=attempt)
-    since = rfc3339(trial.refused_since or trial.tried_at)
-    return Finding(message=f"the stored token {record.token_id} has been refused since {since}, though it is listed", step=mint)
+        if waiting is None:
+            message = f"the stored token {record.token_id} is {listed}, and has to be tried"
+            return Finding(message=message, step=TryStored(record=record, revision=primary.revision))
+        message = f"the stored token {record.token_id} is {listed}, and could not be tried: {waiting.error}"
+        return Finding(message=message, until=waiting.retry_at)
+    if trial.result is not TrialResult.REFUSED:
+        return Finding(message=f"the stored token {record.token_id} is {listed}: {trial.result.value}", until=again)
+    if again is not None:
+        message = f"the stored token {record.token_id} is {listed}, but was refused when tried"
+        return Finding(message=message, until=again)
+    message = f"the stored token {record.token_id} is {listed}, and was refused when tried"
+    return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.trigger))
+
+
+def _next_trial(snapshot: Snapshot, trial: Trial) -> datetime | None:
+    """Say when the last trial's word ends to count; None when it is the last word."""
+    token = snapshot.token
+    match trial.result:
+        case TrialResult.NO_ANSWER:
+            return trial.tried_at
+        case TrialResult.WORKS:
+            # a token that its list does not show lives by its trials alone
+            return None if snapshot.current else trial.tried_at + token.drift_interval
+        case TrialResult.REFUSED if snapshot.current is None:
+            return None
+        case TrialResult.REFUSED:
+            certain = (trial.refused_since or trial.tried_at) + token.verify_timeout
+            return None if trial.tried_at >= certain else certain
+        case _:
+            assert_never(trial.result)
 
 
 def trigger_is_pending(snapshot: Snapshot, now: datetime) -> Finding:  # noqa: ARG001  # every check has one shape
@@ -177,7 +198,9 @@ def destination_differs(snapshot: Snapshot, now: datetime) -> Finding:
             return Finding(message=troubles[-1], step=copy)
         waits.append(waiting.retry_at)
         troubles[-1] += f" (writing it failed: {waiting.error})"
-    return Finding(message="; ".join(troubles) or "every destination holds the current token", until=min(waits, default=None))
+    return Finding(
+        message="; ".join(troubles) or "every destination holds the current token", until=min(waits, default=None)
+    )
 
 
 def _difference(place: Stored | Unreadable, record: Record) -> str | None:
@@ -199,7 +222,11 @@ def token_has_outlived_its_time(snapshot: Snapshot, now: datetime) -> Finding:
         return Finding(message=_NOT_READ)
     plans = retirements(snapshot, now)
     due = [plan for plan in plans if plan.revoke_at is not None and plan.revoke_at <= now]
-    waits = [waiting.retry_at for plan in due if (waiting := snapshot.memory.must_wait(f"revoke:{plan.target.token_id}", now))]
+    waits = [
+        waiting.retry_at
+        for plan in due
+        if (waiting := snapshot.memory.must_wait(f"revoke:{plan.target.token_id}", now))
+    ]
     ready = [plan for plan in due if snapshot.memory.must_wait(f"revoke:{plan.target.token_id}", now) is None]
     if ready:
         plan = ready[0]
@@ -221,5 +248,3 @@ def _unread_issuer(snapshot: Snapshot) -> Iterator[str]:
     listing = snapshot.listings.get(snapshot.token.issuer, Unreadable(reason="it is not configured"))
     if isinstance(listing, Unreadable):
         yield f"the tokens of issuer {snapshot.token.issuer} could not be listed: {listing.reason}"
-
-

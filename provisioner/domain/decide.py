@@ -62,12 +62,18 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
             return decision
         hindrance = _hindrance(snapshot, finding.step, now) if isinstance(finding.step, Mint) else None
         if hindrance is None:
-            return decision if held_up is None else Decision(
-                step=decision.step, fact=decision.fact, message=decision.message, hindrance=held_up.hindrance
+            return (
+                decision
+                if held_up is None
+                else Decision(
+                    step=decision.step, fact=decision.fact, message=decision.message, hindrance=held_up.hindrance
+                )
             )
         moments.append(hindrance.until)
         if held_up is None:
-            held_up = Decision(step=decision.step, fact=decision.fact, message=decision.message, hindrance=hindrance.why)
+            held_up = Decision(
+                step=decision.step, fact=decision.fact, message=decision.message, hindrance=hindrance.why
+            )
     rest = Rest(until=min(moment for moment in moments if moment > now))
     if held_up is not None:
         return Decision(step=rest, fact=held_up.fact, message=held_up.message, hindrance=held_up.hindrance)

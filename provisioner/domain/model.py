@@ -270,17 +270,18 @@ class EndedAttempt:
 
     rotation_id: str
     ended_at: datetime
-    may_exist_unlisted: bool
-    """Whether its create had no known outcome: the token may exist though no list shows it yet."""
+    may_land: bool
+    """Whether a write of it may be under way yet, so that it must be fenced off before the token is revoked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fence:
-    """A rewrite of the unchanged record, after which no earlier write of that token can land."""
+    """A rewrite of the unchanged record, after which no write can land of any token that existed before it."""
 
-    token_id: str
     revision: str
     """The primary's revision that the rewrite produced."""
+    rotation_ids: frozenset[str]
+    """The rotations seen on the lists before the rewrite: those that it fences off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +299,7 @@ class Memory:
 
     trial: Trial | None = None
     ended: tuple[EndedAttempt, ...] = ()
-    fences: tuple[Fence, ...] = ()
+    fence: Fence | None = None
     backoffs: Mapping[str, Backoff] = field(default_factory=dict)
     """By the effect's key, see ``domain.steps``."""
 
@@ -314,13 +315,13 @@ class Memory:
             return None
         return trial if (trial.token_id, trial.revision) == (record.token_id, stored.revision) else None
 
-    def is_fenced(self, token_id: str, revision: str) -> bool:
-        """Tell whether the store still is at the revision that fences that token."""
-        return Fence(token_id=token_id, revision=revision) in self.fences
+    def is_fenced(self, rotation_id: str, revision: str) -> bool:
+        """Tell whether the store still is at a revision that fences that rotation off."""
+        return self.fence is not None and self.fence.revision == revision and rotation_id in self.fence.rotation_ids
 
-    def has_ended(self, rotation_id: str) -> bool:
-        """Tell whether this very process began and ended that rotation."""
-        return any(attempt.rotation_id == rotation_id for attempt in self.ended)
+    def ended_attempt(self, rotation_id: str) -> EndedAttempt | None:
+        """Give the attempt, if this very process began and ended that rotation."""
+        return next((attempt for attempt in self.ended if attempt.rotation_id == rotation_id), None)
 
 
 # --- all together -------------------------------------------------------------------------------

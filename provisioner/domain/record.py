@@ -48,7 +48,9 @@ def to_document(content: Record | Reservation, owner: Owner, destination: Destin
     return dict(destination.extra) | {destination.fields.get(name, name): value for name, value in plain.items()}
 
 
-def read_document(document: Mapping[str, object] | None, owner: Owner, destination: Destination) -> tuple[Content, bool]:
+def read_document(
+    document: Mapping[str, object] | None, owner: Owner, destination: Destination
+) -> tuple[Content, bool]:
     """Read what a store holds: its content, and whether it is spelled just as we would write it.
 
     A field is looked for under its mapped name, then under its own, so that a mapping added later
@@ -59,7 +61,11 @@ def read_document(document: Mapping[str, object] | None, owner: Owner, destinati
     found = _Fields(document, destination)
     written_owner = found.text("owner")
     if written_owner != str(owner):
-        why = f"its owner is {written_owner!r}" if (written_owner or "").startswith("provisioner/") else "it has no owner field of ours"
+        why = (
+            f"its owner is {written_owner!r}"
+            if (written_owner or "").startswith("provisioner/")
+            else "it has no owner field of ours"
+        )
         return Foreign(why=why), True
     if found.text("token") is None:
         return Reservation(), True
@@ -85,7 +91,13 @@ def _record(found: "_Fields", owner: Owner) -> Record | Damaged:
             past_requests=found.texts("past_requests"),
             compromised=found.value("compromised") is True,
         )
-    needed = {"token_id": token_id, "rotation_id": rotation_id, "issuer": issuer, "issued_at": issued_at, "expires_at": expires_at}
+    needed = {
+        "token_id": token_id,
+        "rotation_id": rotation_id,
+        "issuer": issuer,
+        "issued_at": issued_at,
+        "expires_at": expires_at,
+    }
     return Damaged(defects=tuple(name for name, value in needed.items() if not value))
 
 

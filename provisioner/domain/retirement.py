@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from provisioner.domain.model import (
+    EndedAttempt,
     IssuedToken,
     Listing,
     Record,
@@ -24,26 +25,29 @@ class Retirement:
     """None: held back, for the reason in ``why``."""
     why: str
     fence: Record | Reservation | None = None
+    """What to write again before the revocation; None when no write of the target can land."""
+    is_orphan: bool = True
+    """Whether it was never the current one, as far as can be told; False: it was replaced."""
 
 
 def retirements(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
     """Plan the end of every marked token of this name that no destination holds, oldest first."""
     held = snapshot.stored_ids()
-    candidates = [token for token in snapshot.marked() if token.token_id not in held and _needs_an_end(snapshot, token, now)]
+    candidates = [
+        token for token in snapshot.marked() if token.token_id not in held and _needs_an_end(snapshot, token, now)
+    ]
     candidates.sort(key=lambda token: (token.created_at is None, token.created_at or now, token.token_id))
     return tuple(_retirement(snapshot, token, now) for token in candidates)
 
 
 def live_marked(snapshot: Snapshot, now: datetime) -> int:
-    """Count the live tokens of this name, and those whose create had no known outcome and are not listed yet."""
+    """Count the live tokens of this name, and those that our own ended attempts may have made, not listed yet."""
     marked = snapshot.marked()
     listed = {token.mark.rotation_id for token in marked if token.mark is not None}
     unseen = sum(
         1
         for attempt in snapshot.memory.ended
-        if attempt.may_exist_unlisted
-        and attempt.rotation_id not in listed
-        and now < attempt.ended_at + snapshot.token.orphan_quiet_period
+        if attempt.rotation_id not in listed and now < attempt.ended_at + snapshot.token.orphan_quiet_period
     )
     return sum(1 for token in marked if token.is_live(now)) + unseen
 
@@ -66,7 +70,12 @@ def is_proven(snapshot: Snapshot) -> bool:
     if trial is not None and trial.result is not TrialResult.NO_ANSWER:
         return trial.result is TrialResult.WORKS
     listing = snapshot.listings.get(record.issuer)
-    return current is not None and current.revoked_at is None and isinstance(listing, Listing) and not listing.proves_by_use
+    return (
+        current is not None
+        and current.revoked_at is None
+        and isinstance(listing, Listing)
+        and not listing.proves_by_use
+    )
 
 
 def _needs_an_end(snapshot: Snapshot, token: IssuedToken, now: datetime) -> bool:
@@ -81,9 +90,23 @@ def _retirement(snapshot: Snapshot, target: IssuedToken, now: datetime) -> Retir
         return Retirement(target=target, revoke_at=None, why="is kept while the store cannot be read")
     if target.is_expired(now):
         return Retirement(target=target, revoke_at=now, why="has expired and still keeps its name")
-    if record is not None and _is_predecessor(snapshot, target):
+    older = record is not None and _is_predecessor(snapshot, target)
+    ended = snapshot.memory.ended_attempt(target.mark.rotation_id) if target.mark else None
+    if ended is not None:
+        fence = record or Reservation() if ended.may_land and not older else None
+        return _given_up(snapshot, primary, target, ended, fence)
+    if record is not None and older:
         return _predecessor(snapshot, primary, record, target)
     return _orphan(snapshot, primary, record, target)
+
+
+def _given_up(
+    snapshot: Snapshot, primary: Stored, target: IssuedToken, ended: EndedAttempt, fence: Record | Reservation | None
+) -> Retirement:
+    """A token that was never the current one, and of which this process knows that it never will be."""
+    fenced = snapshot.memory.is_fenced(ended.rotation_id, primary.revision)
+    why = "was left by an attempt that was given up"
+    return Retirement(target=target, revoke_at=ended.ended_at, why=why, fence=None if fenced else fence)
 
 
 def _is_predecessor(snapshot: Snapshot, target: IssuedToken) -> bool:
@@ -98,20 +121,19 @@ def _predecessor(snapshot: Snapshot, primary: Stored, record: Record, target: Is
     """A token older than the current one: no write of it can land, since the revision has moved past it."""
     held_back = _held_back(snapshot, record)
     if held_back:
-        return Retirement(target=target, revoke_at=None, why=f"was replaced, and is kept: {held_back}")
+        return Retirement(target=target, revoke_at=None, why=f"was replaced, and is kept: {held_back}", is_orphan=False)
     if record.compromised:
-        return Retirement(target=target, revoke_at=record.stored_at, why="was replaced as compromised")
+        return Retirement(target=target, revoke_at=record.stored_at, why="was replaced as compromised", is_orphan=False)
     revoke_at = stored_since(primary, record) + snapshot.token.overlap
-    return Retirement(target=target, revoke_at=revoke_at, why=f"was replaced; its overlap ends at {rfc3339(revoke_at)}")
+    why = f"was replaced; its overlap ends at {rfc3339(revoke_at)}"
+    return Retirement(target=target, revoke_at=revoke_at, why=why, is_orphan=False)
 
 
 def _orphan(snapshot: Snapshot, primary: Stored, record: Record | None, target: IssuedToken) -> Retirement:
     """A token that a crash, a lost answer or a roll-back left: a late write of it may be under way yet."""
-    fenced = snapshot.memory.is_fenced(target.token_id, primary.revision)
+    rotation_id = target.mark.rotation_id if target.mark else ""
+    fenced = snapshot.memory.is_fenced(rotation_id, primary.revision)
     fence = None if fenced else record or Reservation()
-    if target.mark is not None and snapshot.memory.has_ended(target.mark.rotation_id):
-        why = "was left by an attempt that this process ended"
-        return Retirement(target=target, revoke_at=target.created_at or primary.written_at, why=why, fence=fence)
     if target.created_at is None:
         return Retirement(target=target, revoke_at=None, why="is kept: its issuer does not say when it was created")
     held_back = _held_back(snapshot, record) if record else None
@@ -138,4 +160,3 @@ def _held_back(snapshot: Snapshot, record: Record) -> str | None:
     if not is_proven(snapshot):
         return f"the current token {record.token_id} has not been seen to work"
     return None
-

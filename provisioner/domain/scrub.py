@@ -11,7 +11,8 @@ _SECRETS: Final = re.compile(
     | \beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?              # JWTs
     | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b                 # AWS access keys
     | (?i:(?:bearer|token)\s+)[^\s"',;]{16,}        # authorisation headers
-    | [A-Za-z0-9+/_=-]{40,}                         # any other long run without a space: keys, hashes, base64
+    | \b[0-9a-fA-F]{40,}\b                          # hashes and hexadecimal keys
+    | (?<![\w/.-])(?=[\w+/=-]*[A-Z])(?=[\w+/=-]*[a-z])(?=[\w+/=-]*\d)[\w+/=-]{40,}  # base64, but no path
     """,
     re.VERBOSE,
 )

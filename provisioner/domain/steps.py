@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import assert_never
 
 from provisioner.domain.model import Destination, IssuedToken, Record, Reservation, Stored, Trigger
 
@@ -78,6 +79,25 @@ class Revoke:
     def key(self) -> str:
         """Backoff key: one revocation's failures delay no other."""
         return f"revoke:{self.target.token_id}"
+
+
+def kind(step: "Step") -> str:
+    """Name a step in status, plans and logs."""
+    match step:
+        case Rest():
+            return "rest"
+        case Refuse():
+            return "refuse"
+        case Mint():
+            return "mint"
+        case TryStored():
+            return "try"
+        case Copy():
+            return "copy"
+        case Revoke():
+            return "revoke"
+        case _:
+            assert_never(step)
 
 
 Effect = Mint | TryStored | Copy | Revoke

@@ -48,7 +48,8 @@ def backoff(failures: int, remaining: timedelta | None, jitter: float) -> timede
     (None: there is none, or nothing hangs on it); at least 1 s. ``jitter`` in [0, 1) takes off up to a half.
     """
     longest = BACKOFF_LONGEST if remaining is None else min(BACKOFF_LONGEST, remaining / 20)
-    wait = BACKOFF_FIRST * 2 ** min(max(failures, 1) - 1, _BACKOFF_DOUBLINGS)
+    doublings = min(max(failures, 1) - 1, _BACKOFF_DOUBLINGS)
+    wait = BACKOFF_FIRST * (1 << doublings)
     return max(min(wait, longest) * (1 - jitter / 2), BACKOFF_SHORTEST)
 
 

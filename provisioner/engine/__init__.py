@@ -1,1 +1,1 @@
-"""The use cases over ports: gather reads, decide judges (in the domain), apply writes."""
+"""The use cases over ports: gather reads, decide (in the domain) judges, apply writes."""

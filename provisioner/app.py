@@ -1,0 +1,86 @@
+"""The composition root: a configuration becomes a world of adapters and a service over it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from provisioner.catalog import make_issuer, make_store
+from provisioner.domain.events import Event
+from provisioner.engine.observed import ObservedIssuer, ObservedStore
+from provisioner.engine.recall import Recall
+from provisioner.engine.service import Service
+from provisioner.engine.world import World, never
+from provisioner.ports.clock import Clock
+from provisioner.ports.observer import Observer
+from provisioner.runtime.clock import SystemClock
+from provisioner.runtime.entropy import SystemEntropy
+from provisioner.settings import Settings, load_settings
+from provisioner.telemetry.logs import LogObserver, configure_logging
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Application:
+    """One configuration at work."""
+
+    settings: Settings
+    settings_path: Path
+    world: World
+    service: Service
+
+
+@contextmanager
+def opened(
+    config: Path | None,
+    *,
+    logs: bool = False,
+    recall: Recall | None = None,
+    clock: Clock | None = None,
+    finish_by: Callable[[], float | None] = never,
+    watch: Observer | None = None,
+) -> Iterator[Application]:
+    """Read the configuration and build everything it names; close it all at the end.
+
+    Without ``logs`` only warnings are logged: for commands whose output is their result. ``watch`` is told of
+    every event besides the log. Raises
+    ConfigurationError; nothing has been asked of any issuer or store by then.
+    """
+    settings, path = load_settings(config)
+    configure_logging(settings.log.format, settings.log.level if logs else "warning")
+    log = LogObserver()
+
+    def observe(event: Event) -> None:
+        log(event)
+        if watch is not None:
+            watch(event)
+
+    with ExitStack() as stack:
+        world = _world(settings, stack, observe, clock or SystemClock(), finish_by)
+        service = Service(
+            world,
+            settings.managed_tokens(),
+            instance=settings.instance,
+            concurrency=settings.reconcile.concurrency,
+            recall=recall or Recall(),
+        )
+        yield Application(settings=settings, settings_path=path, world=world, service=service)
+
+
+def _world(
+    settings: Settings, stack: ExitStack, observe: Observer, clock: Clock, finish_by: Callable[[], float | None]
+) -> World:
+    issuers = {
+        name: stack.enter_context(closing(make_issuer(name, issuer, clock)))
+        for name, issuer in settings.issuers.items()
+    }
+    stores = {
+        name: stack.enter_context(closing(make_store(name, store, clock))) for name, store in settings.stores.items()
+    }
+    return World(
+        issuers={name: ObservedIssuer(issuer, observe) for name, issuer in issuers.items()},
+        stores={name: ObservedStore(store, observe) for name, store in stores.items()},
+        clock=clock,
+        entropy=SystemEntropy(),
+        observe=observe,
+        finish_by=finish_by,
+    )

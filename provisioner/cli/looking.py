@@ -1,0 +1,188 @@
+"""The commands that change nothing: plan, status, explain, check, schema."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from provisioner.cli import render
+from provisioner.cli.options import Config, Names, OutputOption, config_path
+from provisioner.cli.render import Output
+from provisioner.domain.errors import ConfigurationError
+from provisioner.domain.model import Snapshot
+from provisioner.domain.status import TokenStatus
+from provisioner.domain.steps import Decision, Refuse, Rest, kind
+
+EXIT_UNHEALTHY = 1
+EXIT_PENDING = 3
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (plan, status, explain, check, schema):
+        app.command(rich_help_panel="Look")(command)
+
+
+def plan(
+    context: typer.Context,
+    names: Names = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="TIME", help="As of that moment, RFC 3339.")] = None,
+    config: Config = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Say what would be done now and why, changing nothing. Exit 0: nothing to do, 3: changes pending."""
+    from provisioner.app import opened
+
+    moment = _moment(at)
+    with opened(config_path(context, config)) as application:
+        service = application.service
+        looked = service.look(service.select(names or ()), moment)
+    if output is Output.JSON:
+        plans = [_plan_entry(snapshot, decision) for snapshot, decision in looked]
+        render.print_json({"instance": application.settings.instance, "plan": plans})
+    else:
+        rows = [
+            (snapshot.token.name, _step_text(decision), decision.fact, _why(decision)) for snapshot, decision in looked
+        ]
+        render.console().print(render.table("Plan", ["token", "step", "because", "message"], rows))
+    if any(_is_pending(decision) for _, decision in looked):
+        raise typer.Exit(EXIT_PENDING)
+
+
+def status(
+    context: typer.Context, names: Names = None, config: Config = None, output: OutputOption = Output.TABLE
+) -> None:
+    """Show where each token stands. Exit 0: all healthy, 1: at least one is not."""
+    from provisioner.app import opened
+
+    with opened(config_path(context, config)) as application:
+        standings = application.service.status(application.service.select(names or ()))
+        now = application.world.clock.now()
+    if output is Output.JSON:
+        tokens = [render.as_plain(standing) for standing in standings]
+        render.print_json({"instance": application.settings.instance, "tokens": tokens})
+    else:
+        columns = ["token", "state", "expires", "next", "destinations", "awaiting revocation", "why"]
+        rows = [_status_row(standing, now) for standing in standings]
+        render.console().print(render.table(f"Tokens of {application.settings.instance}", columns, rows))
+    if not all(standing.healthy for standing in standings):
+        raise typer.Exit(EXIT_UNHEALTHY)
+
+
+def explain(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The token's name.")],
+    config: Config = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """Show every check of the chain with its answer, in the order they are asked."""
+    from provisioner.app import opened
+
+    with opened(config_path(context, config)) as application:
+        (token,) = application.service.select([name])
+        answers, decision = application.service.explain(token)
+    if output is Output.JSON:
+        checks = [
+            {"fact": answer.fact, "holds": answer.finding.holds, "message": answer.finding.message}
+            for answer in answers
+        ]
+        step = {"step": kind(decision.step), "fact": decision.fact, "message": _why(decision)}
+        render.print_json({"name": name, "checks": checks, "decision": step})
+        return
+    rows = [
+        (
+            str(order),
+            answer.fact,
+            Text("yes", style="bold yellow") if answer.finding.holds else Text("no"),
+            answer.finding.message,
+        )
+        for order, answer in enumerate(answers, start=1)
+    ]
+    screen = render.console()
+    screen.print(render.table(f"Checks of {name}", ["", "fact", "holds", "seen"], rows))
+    screen.print(f"so: {kind(decision.step)}, because {decision.fact}: {_why(decision)}")
+
+
+def check(context: typer.Context, config: Config = None, output: OutputOption = Output.TABLE) -> None:
+    """Try configuration, reach and permissions of every issuer and store. Exit 0: well, 1: not, 2: configuration."""
+    from provisioner.app import opened
+    from provisioner.engine.inspection import inspect
+
+    with opened(config_path(context, config)) as application:
+        lines = inspect(application.world, application.service.tokens)
+    if output is Output.JSON:
+        checks = [render.as_plain(line) for line in lines]
+        render.print_json({"configuration": str(application.settings_path), "checks": checks})
+    else:
+        screen = render.console()
+        screen.print(Text.assemble(("ok   ", "green"), f"configuration {application.settings_path}"))
+        for line in lines:
+            mark = ("ok   ", "green") if line.ok else ("FAIL ", "bold red")
+            screen.print(Text.assemble(mark, f"{line.kind} {line.name}: {line.message}"), soft_wrap=True)
+    if not all(line.ok for line in lines):
+        raise typer.Exit(EXIT_UNHEALTHY)
+
+
+def schema() -> None:
+    """Print the JSON Schema of the configuration."""
+    from provisioner.settings import json_schema
+
+    render.print_json(json_schema())
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigurationError(f"--at {text!r} is not a time: write it as 2026-12-31T02:00:00Z") from None
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _is_pending(decision: Decision) -> bool:
+    return decision.hindrance is not None or not isinstance(decision.step, Rest | Refuse)
+
+
+def _step_text(decision: Decision) -> str:
+    if isinstance(decision.step, Rest):
+        return f"rest until {render.moment(decision.step.until)}"
+    return kind(decision.step)
+
+
+def _why(decision: Decision) -> str:
+    return decision.message if decision.hindrance is None else f"{decision.message}; {decision.hindrance}"
+
+
+def _plan_entry(snapshot: Snapshot, decision: Decision) -> dict[str, object]:
+    until = decision.step.until if isinstance(decision.step, Rest | Refuse) else None
+    return {
+        "name": snapshot.token.name,
+        "step": kind(decision.step),
+        "fact": decision.fact,
+        "message": decision.message,
+        "hindrance": decision.hindrance,
+        "until": until,
+    }
+
+
+def _status_row(standing: TokenStatus, now: datetime) -> list[str | Text]:
+    """Give one row; a secret that is nowhere yet shows dashes."""
+    places = "\n".join(
+        f"{'in sync' if place.in_sync else 'OUT OF SYNC'} {place.store}:{place.path}" for place in standing.destinations
+    )
+    waiting = "\n".join(
+        f"{item.token_id} {render.moment(item.revoke_at, now)}" for item in standing.awaiting_revocation
+    )
+    why = [] if standing.reason == "nothing is due" else [standing.reason]
+    why += [f"last error ({standing.failed_attempts} failed): {standing.last_error}"] if standing.last_error else []
+    return [
+        standing.name,
+        render.state(standing.state),
+        render.moment(standing.expires_at, now),
+        f"{standing.next_step} {render.moment(standing.next_step_at, now)}",
+        places,
+        waiting or "-",
+        "; ".join(why) or "-",
+    ]

@@ -1,0 +1,161 @@
+"""The daemon: wakes names at their moments until it is asked to leave, and re-reads its configuration on SIGHUP."""
+
+import signal
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Final
+
+import structlog
+
+from provisioner.app import Application, opened
+from provisioner.domain.errors import ConfigurationError
+from provisioner.engine.recall import Recall
+from provisioner.engine.reconcile import Outcome
+from provisioner.ports.observer import Observer
+from provisioner.runtime.clock import SystemClock
+from provisioner.scheduler import Scheduler
+
+FINISH_WITHIN: Final = timedelta(seconds=20)
+"""After SIGTERM, work in flight is given that long; an attempt that does not make it is given up and swept."""
+LEAVE_WITHIN: Final = timedelta(seconds=27)
+"""After that the process leaves whatever still hangs; Kubernetes kills at 30 s."""
+
+
+class Daemon:
+    """One running configuration, its schedule, and the way to replace it."""
+
+    def __init__(self, config: Path | None, *, watch: Observer | None = None) -> None:
+        """Take where the configuration is, and who else is told what happens; nothing is read yet."""
+        self._config, self._watch = config, watch
+        self._clock = SystemClock()
+        self._recall = Recall()
+        self._swap = Lock()
+        self._stack = ExitStack()
+        self._application: Application | None = None
+        self._retired: list[ExitStack] = []
+        self._finish_by: float | None = None
+        self._scheduler: Scheduler | None = None
+        self._log = structlog.get_logger("provisioner.daemon")
+
+    def start(self) -> None:
+        """Read the configuration and begin; raises ConfigurationError when it is refused."""
+        self._stack, self._application = self._open()
+        settings = self._application.settings
+        self._scheduler = Scheduler(wake=self._wake, drift=self._drift, concurrency=settings.reconcile.concurrency)
+        self._scheduler.start(self._clock.now(), settings.reconcile.interval)
+        names = [token.name for token in self._application.service.tokens]
+        self._log.info(
+            "daemon_started", instance=settings.instance, tokens=names, config=str(self._application.settings_path)
+        )
+
+    def reload(self) -> None:
+        """Read the configuration again; when it is refused, say why and go on with the old one."""
+        try:
+            stack, application = self._open()
+        except ConfigurationError as error:
+            self._log.error("configuration_refused", error=str(error), kept="the configuration read before")
+            return
+        with self._swap:
+            before, retired = self._application, self._stack
+            self._stack, self._application = stack, application
+            self._retired.append(retired)
+        for stack in self._retired[:-1]:  # the one just replaced may still be at work
+            stack.close()
+        del self._retired[:-1]
+        scheduler = self._scheduler
+        if before is None or scheduler is None:
+            return
+        kept = {token.name for token in application.service.tokens}
+        for token in before.service.tokens:
+            if token.name not in kept:
+                scheduler.forget(token.name)
+        scheduler.drift_every(self._clock.now(), application.settings.reconcile.interval)
+        self._log.info("configuration_reloaded", instance=application.settings.instance, tokens=sorted(kept))
+
+    def stop(self) -> None:
+        """Start nothing more, finish what is in flight, and let go of everything, within LEAVE_WITHIN."""
+        self._finish_by = self._clock.monotonic() + FINISH_WITHIN.total_seconds()
+        self._log.info("daemon_stopping", finish_within=FINISH_WITHIN.total_seconds())
+        if self._scheduler is None:
+            return
+        ending = Thread(target=self._scheduler.stop, name="stop", daemon=True)
+        ending.start()
+        ending.join(LEAVE_WITHIN.total_seconds())
+        if ending.is_alive():
+            self._log.warning("daemon_left_work_behind", remedy="the next process sweeps what it left")
+            return
+        for stack in (*self._retired, self._stack):
+            stack.close()
+        self._log.info("daemon_stopped")
+
+    def _open(self) -> tuple[ExitStack, Application]:
+        stack = ExitStack()
+        application = stack.enter_context(
+            opened(
+                self._config,
+                logs=True,
+                recall=self._recall,
+                clock=self._clock,
+                finish_by=lambda: self._finish_by,
+                watch=self._watch,
+            )
+        )
+        return stack, application
+
+    def _current(self) -> Application:
+        with self._swap:
+            if self._application is None:
+                raise ConfigurationError("the daemon has not been started")
+            return self._application
+
+    def _wake(self, name: str) -> None:
+        service = self._current().service
+        chosen = [token for token in service.tokens if token.name == name]
+        self._reschedule(service.run_pass(chosen))
+
+    def _drift(self) -> None:
+        self._reschedule(self._current().service.run_pass())
+
+    def _reschedule(self, outcomes: tuple[Outcome, ...]) -> None:
+        """Wake each name when its own decision said."""
+        if self._scheduler is None or self._finish_by is not None:
+            return
+        names = {token.name for token in self._current().service.tokens}
+        for outcome in outcomes:
+            name = outcome.snapshot.token.name
+            if name in names:
+                self._scheduler.wake_at(name, self._moment(outcome))
+
+    def _moment(self, outcome: Outcome) -> datetime:
+        """A moment just behind the one decided on, so that it has surely come; at once when steps are left over."""
+        until = getattr(outcome.decision.step, "until", None)
+        return (until or self._clock.now()) + timedelta(milliseconds=20)
+
+
+def run_daemon(config: Path | None) -> None:
+    """Run until SIGTERM or SIGINT; returns when everything has ended."""
+    daemon, leave, asked = Daemon(config), Event(), Event()
+    reload_wanted = Event()
+
+    def on(signal_number: int, do: Callable[[], None]) -> None:
+        def handler(number: int, frame: object) -> None:
+            del number, frame
+            do()
+            asked.set()
+
+        signal.signal(signal_number, handler)
+
+    on(signal.SIGTERM, leave.set)
+    on(signal.SIGINT, leave.set)
+    on(signal.SIGHUP, reload_wanted.set)
+    daemon.start()
+    while not leave.is_set():
+        asked.wait()
+        asked.clear()
+        if reload_wanted.is_set() and not leave.is_set():
+            reload_wanted.clear()
+            daemon.reload()
+    daemon.stop()

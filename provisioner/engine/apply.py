@@ -1,0 +1,146 @@
+"""The only writer: performs one step, and tells how memory and view change by it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never
+
+from provisioner.domain import events
+from provisioner.domain.decide import decide
+from provisioner.domain.errors import ConflictError, IssuerUnavailableError, ProvisionerError
+from provisioner.domain.model import IssuedToken, Memory, Snapshot, Stored, TrialResult
+from provisioner.domain.steps import Copy, Decision, Effect, Mint, Revoke, TryStored
+from provisioner.engine import recollection
+from provisioner.engine.gather import Listings, gather
+from provisioner.engine.minting import Rotation
+from provisioner.engine.world import World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What one step changed."""
+
+    memory: Memory
+    just_read: Stored | None = None
+    """The primary as it was read back, so that it need not be read again."""
+    issued: IssuedToken | None = None
+    """A token created or revoked, so that the list need not be asked for again."""
+
+
+class StepFailedError(Exception):
+    """Carries the memory out of a step that failed; the cause is the error to tell. Never leaves the engine."""
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__("a step failed")
+        self.memory = memory
+
+
+def apply(world: World, snapshot: Snapshot, decision: Decision, step: Effect) -> Applied:
+    """Perform ``step``; raises a ProvisionerError, or StepFailedError when memory has changed all the same."""
+    match step:
+        case Mint():
+            return _mint(world, snapshot, decision, step)
+        case TryStored():
+            return _try_stored(world, snapshot, step)
+        case Copy():
+            return _copy(world, snapshot, step)
+        case Revoke():
+            return _revoke(world, snapshot, decision, step)
+        case _:
+            assert_never(step)
+
+
+def _mint(world: World, snapshot: Snapshot, decision: Decision, step: Mint) -> Applied:
+    rotation = Rotation(world, snapshot.token, step, decision.fact, decision.message)
+    try:
+        rotated = rotation.run()
+    except ProvisionerError as error:
+        if not rotation.may_exist:
+            raise
+        memory = recollection.gave_up(
+            snapshot.memory, rotation.mark.rotation_id, now=world.clock.now(), may_land=rotation.may_land
+        )
+        raise StepFailedError(memory) from error
+    memory = snapshot.memory
+    if rotated.stored is not None:
+        memory = recollection.tried(
+            memory,
+            token_id=rotated.record.token_id,
+            revision=rotated.stored.revision,
+            result=TrialResult.WORKS,
+            now=world.clock.now(),
+        )
+    return Applied(memory=memory, just_read=rotated.stored, issued=rotated.issued)
+
+
+def _try_stored(world: World, snapshot: Snapshot, step: TryStored) -> Applied:
+    record, now = step.record, world.clock.now
+    try:
+        works = world.issuers[record.issuer].prove(record.token, record.token_id)
+    except IssuerUnavailableError as error:
+        memory = recollection.tried(
+            snapshot.memory,
+            token_id=record.token_id,
+            revision=step.revision,
+            result=TrialResult.NO_ANSWER,
+            now=now(),
+        )
+        raise StepFailedError(memory) from error
+    result = TrialResult.WORKS if works else TrialResult.REFUSED
+    tried = events.StoredTokenTried(name=snapshot.token.name, token_id=record.token_id, result=result.value)
+    world.observe(tried)
+    memory = recollection.tried(
+        snapshot.memory, token_id=record.token_id, revision=step.revision, result=result, now=now()
+    )
+    return Applied(memory=memory)
+
+
+def _copy(world: World, snapshot: Snapshot, step: Copy) -> Applied:
+    token, place = snapshot.token, step.destination
+    revision = world.stores[place.store].write(place, token.owner, step.record, step.revision)
+    world.observe(events.DestinationWritten(name=token.name, destination=str(place), revision=revision))
+    memory = snapshot.memory
+    if place == token.primary and isinstance(snapshot.primary, Stored):
+        memory = recollection.moved(memory, snapshot.primary, revision)
+    return Applied(memory=memory)
+
+
+def _revoke(world: World, snapshot: Snapshot, decision: Decision, step: Revoke) -> Applied:
+    """Fence if needed, read both truths afresh, and revoke only if they still say the very same."""
+    memory = _fence(world, snapshot, step) if step.fence is not None else snapshot.memory
+    fresh = gather(world, snapshot.token, Listings(world), memory=memory, trigger=snapshot.trigger)
+    again = decide(fresh, world.clock.now()).step
+    agreed = isinstance(again, Revoke) and again.target == step.target and again.fence is None
+    if not agreed or step.target.token_id in fresh.stored_ids():
+        return Applied(memory=memory)
+    try:
+        world.issuers[step.target.issuer].revoke(step.target)
+    except ProvisionerError as error:
+        raise StepFailedError(memory) from error
+    revoked = events.TokenRevoked(
+        name=snapshot.token.name,
+        issuer=step.target.issuer,
+        token_id=step.target.token_id,
+        reason=decision.message,
+    )
+    world.observe(revoked)
+    return Applied(memory=memory, issued=_as_revoked(step.target, world.clock.now()))
+
+
+def _fence(world: World, snapshot: Snapshot, step: Revoke) -> Memory:
+    """Write the unchanged record again: the revision moves, and no earlier write can land any more."""
+    token, place, memory = snapshot.token, snapshot.token.primary, snapshot.memory
+    if step.fence is None:
+        return memory
+    try:
+        revision = world.stores[place.store].write(place, token.owner, step.fence, step.primary.revision)
+    except ConflictError:
+        return memory  # somebody wrote since: the fresh look judges
+    moved = recollection.moved(memory, step.primary, revision)
+    world.observe(
+        events.RevisionFenced(name=token.name, destination=str(place), revision=revision, token_id=step.target.token_id)
+    )
+    return recollection.fenced(moved, snapshot, revision)
+
+
+def _as_revoked(token: IssuedToken, now: datetime) -> IssuedToken:
+    return replace(token, revoked_at=now)

@@ -1,0 +1,100 @@
+"""The only reader: asks both truths and puts what they say into a snapshot."""
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from threading import Lock
+
+from provisioner.domain.errors import ProvisionerError
+from provisioner.domain.model import (
+    Destination,
+    IssuedToken,
+    Listing,
+    ManagedToken,
+    Memory,
+    Snapshot,
+    Stored,
+    Trigger,
+    Unreadable,
+)
+from provisioner.engine.world import World
+
+
+class Listings:
+    """What the issuers list, asked once each for a whole pass, whichever threads want it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._lock = Lock()
+        self._asked: dict[str, Future[Listing | Unreadable]] = {}
+        self._since: dict[str, dict[str, IssuedToken]] = {name: {} for name in world.issuers}
+
+    def all(self) -> Mapping[str, Listing | Unreadable]:
+        """Give every issuer's list; the first to ask makes the request, the others wait for its answer."""
+        return {name: self._amended(name, self._listing(name)) for name in self._world.issuers}
+
+    def note(self, token: IssuedToken) -> None:
+        """Take note of a token that we created or revoked after the list was made."""
+        with self._lock:
+            self._since.setdefault(token.issuer, {})[token.token_id] = token
+
+    def _listing(self, name: str) -> Listing | Unreadable:
+        with self._lock:
+            answer = self._asked.get(name)
+            mine = answer is None
+            if answer is None:
+                answer = self._asked[name] = Future()
+        if mine:
+            try:
+                answer.set_result(list_tokens(self._world, name))
+            except BaseException as error:
+                answer.set_exception(error)
+                raise
+        return answer.result()
+
+    def _amended(self, name: str, listing: Listing | Unreadable) -> Listing | Unreadable:
+        if isinstance(listing, Unreadable):
+            return listing
+        with self._lock:
+            noted = tuple(self._since[name].values())
+        for token in noted:
+            listing = listing.including(token)
+        return listing
+
+
+def list_tokens(world: World, issuer: str) -> Listing | Unreadable:
+    """Ask one issuer for its list; an error becomes the reason why it could not be read."""
+    try:
+        return world.issuers[issuer].list()
+    except ProvisionerError as error:
+        return Unreadable(reason=str(error))
+
+
+def read_stored(world: World, token: ManagedToken, destination: Destination) -> Stored | Unreadable:
+    """Ask one store what a destination holds; an error becomes the reason why it could not be read."""
+    try:
+        return world.stores[destination.store].read(destination, token.owner)
+    except ProvisionerError as error:
+        return Unreadable(reason=str(error))
+
+
+def gather(
+    world: World,
+    token: ManagedToken,
+    listings: Listings,
+    *,
+    memory: Memory,
+    trigger: Trigger | None = None,
+    just_read: Stored | None = None,
+) -> Snapshot:
+    """Read both truths about one name.
+
+    The lists are read before the stores: a token committed in between is then missing from its list,
+    which means nothing for a young token, while the other order would show a stranger beside the old one.
+    ``just_read`` is the primary as it was read back a moment ago, by us.
+    """
+    listed = listings.all()
+    primary, *copies = (
+        just_read if just_read and destination == just_read.destination else read_stored(world, token, destination)
+        for destination in token.destinations
+    )
+    return Snapshot(token=token, primary=primary, copies=tuple(copies), listings=listed, trigger=trigger, memory=memory)

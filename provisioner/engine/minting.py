@@ -1,0 +1,248 @@
+"""One rotation: preflight, create once, prove, commit by compare-and-set, read back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from provisioner.domain import events
+from provisioner.domain.errors import (
+    AttemptFailedError,
+    ConflictError,
+    IssuerRefusedError,
+    IssuerUnavailableError,
+    OutcomeUnknownError,
+    ProvisionerError,
+    StoreUnavailableError,
+)
+from provisioner.domain.mark import Mark
+from provisioner.domain.model import (
+    CreateRequest,
+    IssuedToken,
+    ManagedToken,
+    MintedToken,
+    Record,
+    Stored,
+    Unreadable,
+)
+from provisioner.domain.steps import Mint
+from provisioner.domain.timing import whole_seconds
+from provisioner.engine.gather import list_tokens
+from provisioner.engine.world import World
+
+EXPIRY_TOLERANCE: Final = timedelta(minutes=1)
+_FIRST_PAUSE: Final = timedelta(milliseconds=250)
+_LONGEST_PAUSE: Final = timedelta(seconds=10)
+_REQUESTS_REMEMBERED: Final = 16
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rotated:
+    """A rotation that reached its commit."""
+
+    record: Record
+    issued: IssuedToken
+    stored: Stored | None
+    """The primary as it was read back; None when the read-back got no answer."""
+    tries: int
+
+
+class Rotation:
+    """One attempt to replace the current token; used once.
+
+    ``may_land`` and ``may_exist`` say, when it has failed, what it may have left behind.
+    """
+
+    def __init__(self, world: World, token: ManagedToken, step: Mint, fact: str, reason: str) -> None:
+        self._world, self._token, self._step = world, token, step
+        self._fact, self._reason = fact, reason
+        self._issuer = world.issuers[token.issuer]
+        self._store = world.stores[token.primary.store]
+        self._deadline = world.deadline(token.rotation_timeout)
+        self._phases: dict[str, timedelta] = {}
+        self.mark = Mark(owner=token.owner, rotation_id=world.entropy.rotation_id())
+        self.may_exist = False
+        self.may_land = False
+
+    def run(self) -> Rotated:
+        """Carry the rotation through; raises AttemptFailedError naming the phase that failed and why."""
+        started = self._world.clock.monotonic()
+        self._phase("preflight", lambda: self._store.preflight(self._token.primary))
+        self._announce()
+        minted, expires_at = self._phase("create", self._create)
+        tries = self._phase("prove", lambda: self._prove(minted))
+        record = self._record(minted, expires_at)
+        revision = self._phase("commit", lambda: self._commit(record))
+        stored = self._phase("read back", lambda: self._read_back(record))
+        self._tell(record, revision, tries, started)
+        return Rotated(record=record, issued=self._issued(minted, expires_at), stored=stored, tries=tries)
+
+    def _phase(self, name: str, work: Callable[[], T]) -> T:
+        started = self._world.clock.monotonic()
+        try:
+            return work()
+        except ProvisionerError as error:
+            raise AttemptFailedError(f"{name} failed: {error}") from error
+        finally:
+            self._phases[name] = timedelta(seconds=self._world.clock.monotonic() - started)
+
+    def _create(self) -> tuple[MintedToken, datetime]:
+        """Create once; whatever goes wrong from here on, the token may exist and is never asked for again."""
+        token, now = self._token, self._world.clock.now()
+        request = CreateRequest(
+            mark=self.mark,
+            description=self.mark.described(token.description),
+            ttl=token.ttl,
+            expires_at=whole_seconds(now + token.ttl),
+        )
+        self.may_exist = True
+        try:
+            minted = self._issuer.create(request)
+        except (IssuerUnavailableError, IssuerRefusedError):
+            self.may_exist = False
+            raise
+        expires_at = minted.expires_at or self._listed_expiry(minted.token_id)
+        if expires_at is None or abs(expires_at - request.expires_at) > EXPIRY_TOLERANCE:
+            got = "no expiry" if expires_at is None else f"the expiry {expires_at.isoformat()}"
+            wanted = request.expires_at.isoformat()
+            raise AttemptFailedError(
+                f"the new token {minted.token_id} has {got} instead of {wanted}: it will be revoked"
+            )
+        created = events.TokenCreated(
+            name=token.name,
+            rotation_id=self.mark.rotation_id,
+            issuer=token.issuer,
+            token_id=minted.token_id,
+            expires_at=expires_at,
+        )
+        self._world.observe(created)
+        return minted, expires_at
+
+    def _listed_expiry(self, token_id: str) -> datetime | None:
+        """Look the expiry up where the answer to create did not say it."""
+        listing = list_tokens(self._world, self._token.issuer)
+        listed = None if isinstance(listing, Unreadable) else listing.find(token_id)
+        return listed.expires_at if listed else None
+
+    def _prove(self, minted: MintedToken) -> int:
+        """Use the new token until it works; give the number of tries. A refusal means «not yet»."""
+        deadline = self._deadline.within(self._token.verify_timeout)
+        why, pause, tries = "it was refused", _FIRST_PAUSE, 0
+        while True:
+            tries += 1
+            try:
+                if self._issuer.prove(minted.token, minted.token_id):
+                    return tries
+            except IssuerUnavailableError as error:
+                why = str(error)
+            if not deadline.pause(pause):
+                raise AttemptFailedError(f"the new token {minted.token_id} did not come to work in time: {why}")
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _record(self, minted: MintedToken, expires_at: datetime) -> Record:
+        now, before, trigger = self._world.clock.now(), self._step.primary.record, self._step.trigger
+        honoured = () if before is None else tuple(filter(None, (before.request_id, *before.past_requests)))
+        return Record(
+            token=minted.token,
+            token_id=minted.token_id,
+            issued_at=minted.created_at or now,
+            expires_at=expires_at,
+            rotation_id=self.mark.rotation_id,
+            owner=self._token.owner,
+            issuer=self._token.issuer,
+            stored_at=now,
+            request_id=trigger.request_id if trigger else None,
+            past_requests=honoured[:_REQUESTS_REMEMBERED],
+            compromised=trigger.compromised if trigger else False,
+        )
+
+    def _commit(self, record: Record) -> str:
+        """Write against the revision gathered, and never against a newer one, until it is known what came of it."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                return self._store.write(self._token.primary, self._token.owner, record, self._step.primary.revision)
+            except ConflictError:
+                return self._landed_before(record)
+            except OutcomeUnknownError as error:
+                self.may_land, why = True, str(error)
+                landed = self._revision_of_ours(record)
+                if landed is not None:
+                    return landed
+            except StoreUnavailableError as error:
+                why = str(error)
+            if not self._deadline.pause(pause):
+                raise AttemptFailedError(f"the store did not take the new token in time: {why}")
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _landed_before(self, record: Record) -> str:
+        """After a conflict: an earlier try of ours has landed, or somebody else won and ours never can."""
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                stored = self._store.read(self._token.primary, self._token.owner)
+            except StoreUnavailableError as error:
+                if not self._deadline.pause(pause):
+                    raise AttemptFailedError(f"the store did not say whose write won: {error}") from error
+                pause = min(pause * 2, _LONGEST_PAUSE)
+                continue
+            if stored.record is not None and stored.record.rotation_id == record.rotation_id:
+                return stored.revision
+            self.may_land = False
+            raise AttemptFailedError("somebody else wrote the secret first: the new token is given up")
+
+    def _revision_of_ours(self, record: Record) -> str | None:
+        """Give the revision at which our record is stored, None when it is not or nobody says."""
+        try:
+            stored = self._store.read(self._token.primary, self._token.owner)
+        except StoreUnavailableError:
+            return None
+        ours = stored.record is not None and stored.record.rotation_id == record.rotation_id
+        return stored.revision if ours else None
+
+    def _read_back(self, record: Record) -> Stored | None:
+        """Read what consumers will read. The commit stands, whatever this says: the next gather judges."""
+        self.may_exist = False
+        try:
+            stored = self._store.read(self._token.primary, self._token.owner)
+        except ProvisionerError:
+            return None
+        return stored if stored.record == record else None
+
+    def _issued(self, minted: MintedToken, expires_at: datetime) -> IssuedToken:
+        return IssuedToken(
+            issuer=self._token.issuer,
+            token_id=minted.token_id,
+            mark=self.mark,
+            created_at=minted.created_at or self._world.clock.now(),
+            expires_at=expires_at,
+        )
+
+    def _announce(self) -> None:
+        trigger = self._step.trigger
+        started = events.RotationStarted(
+            name=self._token.name,
+            rotation_id=self.mark.rotation_id,
+            fact=self._fact,
+            reason=self._reason,
+            request_id=trigger.request_id if trigger else None,
+        )
+        self._world.observe(started)
+
+    def _tell(self, record: Record, revision: str, tries: int, started: float) -> None:
+        name, rotation_id, token_id = self._token.name, record.rotation_id, record.token_id
+        place = str(self._token.primary)
+        took = timedelta(seconds=self._world.clock.monotonic() - started)
+        self._world.observe(events.TokenProven(name=name, rotation_id=rotation_id, token_id=token_id, tries=tries))
+        self._world.observe(
+            events.TokenStored(
+                name=name, rotation_id=rotation_id, token_id=token_id, destination=place, revision=revision
+            )
+        )
+        self._world.observe(
+            events.RotationFinished(
+                name=name, rotation_id=rotation_id, fact=self._fact, took=took, phases=dict(self._phases)
+            )
+        )

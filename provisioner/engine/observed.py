@@ -1,0 +1,102 @@
+"""Stores and issuers that tell an observer of every request they make."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from provisioner.domain import events
+from provisioner.domain.mark import Owner
+from provisioner.domain.model import (
+    CreateRequest,
+    Destination,
+    IssuedToken,
+    Listing,
+    MintedToken,
+    Record,
+    Reservation,
+    Stored,
+)
+from provisioner.domain.secret import SecretText
+from provisioner.ports.issuer import Issuer
+from provisioner.ports.observer import Observer
+from provisioner.ports.store import Store
+
+T = TypeVar("T")
+
+
+def _observed(observe: Observer, kind: str, backend: str, operation: str, request: Callable[[], T]) -> T:
+    result = "ok"
+    try:
+        return request()
+    except BaseException as error:
+        result = type(error).__name__
+        raise
+    finally:
+        observe(events.RequestMade(kind=kind, backend=backend, operation=operation, result=result))
+
+
+class ObservedIssuer:
+    """An Issuer that passes every call on, and tells what came of it."""
+
+    def __init__(self, issuer: Issuer, observe: Observer) -> None:
+        self._issuer, self._observe = issuer, observe
+
+    @property
+    def name(self) -> str:
+        """The name the configuration gives it."""
+        return self._issuer.name
+
+    def list(self) -> Listing:
+        """See the port."""
+        return _observed(self._observe, "issuer", self.name, "list", self._issuer.list)
+
+    def create(self, request: CreateRequest) -> MintedToken:
+        """See the port."""
+        return _observed(self._observe, "issuer", self.name, "create", lambda: self._issuer.create(request))
+
+    def prove(self, token: SecretText, token_id: str) -> bool:
+        """See the port."""
+        return _observed(self._observe, "issuer", self.name, "prove", lambda: self._issuer.prove(token, token_id))
+
+    def revoke(self, token: IssuedToken) -> None:
+        """See the port."""
+        _observed(self._observe, "issuer", self.name, "revoke", lambda: self._issuer.revoke(token))
+
+    def close(self) -> None:
+        """See the port."""
+        self._issuer.close()
+
+
+class ObservedStore:
+    """A Store that passes every call on, and tells what came of it."""
+
+    def __init__(self, store: Store, observe: Observer) -> None:
+        self._store, self._observe = store, observe
+
+    @property
+    def name(self) -> str:
+        """The name the configuration gives it."""
+        return self._store.name
+
+    def preflight(self, destination: Destination) -> None:
+        """See the port."""
+        _observed(self._observe, "store", self.name, "preflight", lambda: self._store.preflight(destination))
+
+    def read(self, destination: Destination, owner: Owner) -> Stored:
+        """See the port."""
+        return _observed(self._observe, "store", self.name, "read", lambda: self._store.read(destination, owner))
+
+    def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
+        """See the port."""
+
+        def request() -> str:
+            return self._store.write(destination, owner, content, expected)
+
+        return _observed(self._observe, "store", self.name, "write", request)
+
+    def check(self, destinations: Sequence[tuple[Destination, Owner]]) -> Sequence[str]:
+        """See the port."""
+        return _observed(self._observe, "store", self.name, "check", lambda: self._store.check(destinations))
+
+    def close(self) -> None:
+        """See the port."""
+        self._store.close()

@@ -1,0 +1,53 @@
+"""How a process's memory of a name changes: pure functions from one Memory to the next."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from provisioner.domain.model import Backoff, EndedAttempt, Fence, Memory, Snapshot, Stored, Trial, TrialResult
+from provisioner.domain.timing import backoff
+
+_ENDED_KEPT = 32
+
+
+def failed(
+    memory: Memory, key: str, error: str, *, now: datetime, remaining: timedelta | None, jitter: float
+) -> Memory:
+    """Count a failure of the effect ``key`` and put off its next try."""
+    before = memory.backoffs.get(key)
+    failures = before.failures + 1 if before else 1
+    entry = Backoff(failures=failures, retry_at=now + backoff(failures, remaining, jitter), error=error)
+    return replace(memory, backoffs={**memory.backoffs, key: entry})
+
+
+def succeeded(memory: Memory, key: str) -> Memory:
+    """Forget the failures of the effect ``key``."""
+    return replace(memory, backoffs={name: entry for name, entry in memory.backoffs.items() if name != key})
+
+
+def gave_up(memory: Memory, rotation_id: str, *, now: datetime, may_land: bool) -> Memory:
+    """Remember that this process will never write that rotation's token again."""
+    attempt = EndedAttempt(rotation_id=rotation_id, ended_at=now, may_land=may_land)
+    others = tuple(other for other in memory.ended if other.rotation_id != rotation_id)
+    return replace(memory, ended=(attempt, *others)[:_ENDED_KEPT])
+
+
+def tried(memory: Memory, *, token_id: str, revision: str, result: TrialResult, now: datetime) -> Memory:
+    """Remember what came of using the stored token."""
+    before, refused_since = memory.trial, None
+    if result is TrialResult.REFUSED:
+        again = before is not None and (before.token_id, before.revision) == (token_id, revision)
+        refused_since = (before.refused_since if before and again else None) or now
+    trial = Trial(token_id=token_id, revision=revision, result=result, tried_at=now, refused_since=refused_since)
+    return replace(memory, trial=trial)
+
+
+def moved(memory: Memory, before: Stored, revision: str) -> Memory:
+    """Remember that we ourselves moved the revision without changing the token: its trial still counts."""
+    trial = memory.trial_of(before)
+    return memory if trial is None else replace(memory, trial=replace(trial, revision=revision))
+
+
+def fenced(memory: Memory, snapshot: Snapshot, revision: str) -> Memory:
+    """Remember that every rotation on the snapshot's lists is fenced off while the store is at ``revision``."""
+    rotations = frozenset(token.mark.rotation_id for token in snapshot.marked() if token.mark is not None)
+    return replace(memory, fence=Fence(revision=revision, rotation_ids=rotations))

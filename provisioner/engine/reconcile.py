@@ -1,0 +1,127 @@
+"""Gather, decide, apply, and again, until there is nothing left to do for a name now."""
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from provisioner.domain import events
+from provisioner.domain.decide import decide
+from provisioner.domain.errors import ProvisionerError
+from provisioner.domain.model import ManagedToken, Memory, Snapshot, Stored, Trigger
+from provisioner.domain.scrub import scrub
+from provisioner.domain.steps import GATHER_KEY, Decision, Effect, Refuse, Rest, kind
+from provisioner.engine import recollection
+from provisioner.engine.apply import StepFailedError, apply
+from provisioner.engine.gather import Listings, gather
+from provisioner.engine.world import World
+
+MOST_STEPS: Final = 24
+"""More steps than any state can ask for in a row; then the rest waits for the next wake-up."""
+TRUTH_UNREADABLE: Final = "truth_is_unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Where a name stands after it was reconciled."""
+
+    snapshot: Snapshot
+    decision: Decision
+    memory: Memory
+    failures: tuple[str, ...] = ()
+    """Errors of the steps that failed on the way, in order."""
+    changed: int = 0
+    """How many steps had an effect."""
+
+
+def reconcile(
+    world: World, token: ManagedToken, listings: Listings, *, memory: Memory, trigger: Trigger | None = None
+) -> Outcome:
+    """Take steps until the decision is to rest. Never raises for what goes wrong outside; says it instead."""
+    just_read: Stored | None = None
+    failures: list[str] = []
+    changed = 0
+    for _ in range(MOST_STEPS):
+        snapshot = gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
+        snapshot = replace(snapshot, memory=_of_what_is_stored(snapshot, memory))
+        decision = decide(snapshot, world.clock.now())
+        snapshot = _note_unreadable(world, snapshot, decision)
+        memory, step = snapshot.memory, decision.step
+        if isinstance(step, Rest | Refuse):
+            decision = decide(snapshot, world.clock.now())
+            break
+        _tell(world, token, decision)
+        try:
+            applied = apply(world, snapshot, decision, step)
+        except Exception as error:  # noqa: BLE001  # one name's trouble, a bug included, must not end the others
+            memory, just_read = _failed(world, snapshot, decision, step, error), None
+            failures.append(memory.backoffs[step.key].error)
+            listings = Listings(world)  # the attempt may have left a token, which is to be seen at once
+            continue
+        memory, just_read = recollection.succeeded(applied.memory, step.key), applied.just_read
+        changed += 1
+        if applied.issued is not None:
+            listings.note(applied.issued)
+    _tell(world, token, decision)
+    return Outcome(snapshot=snapshot, decision=decision, memory=memory, failures=tuple(failures), changed=changed)
+
+
+def _of_what_is_stored(snapshot: Snapshot, memory: Memory) -> Memory:
+    """Take back that a rotation was given up, when its late write has made it the current one after all."""
+    record = snapshot.record
+    if record is None:
+        return memory
+    return replace(memory, ended=tuple(end for end in memory.ended if end.rotation_id != record.rotation_id))
+
+
+def _note_unreadable(world: World, snapshot: Snapshot, decision: Decision) -> Snapshot:
+    """Count a failed look towards the backoff of looking, or forget such failures."""
+    if decision.fact != TRUTH_UNREADABLE:
+        return replace(snapshot, memory=recollection.succeeded(snapshot.memory, GATHER_KEY))
+    memory = recollection.failed(
+        snapshot.memory,
+        GATHER_KEY,
+        decision.message,
+        now=world.clock.now(),
+        remaining=_remaining(world, snapshot),
+        jitter=world.entropy.jitter(),
+    )
+    return replace(snapshot, memory=memory)
+
+
+def _failed(world: World, snapshot: Snapshot, decision: Decision, step: Effect, error: Exception) -> Memory:
+    """Put the step off, and tell the observers why."""
+    memory = snapshot.memory
+    if isinstance(error, StepFailedError):
+        memory, error = error.memory, error.__cause__ if isinstance(error.__cause__, Exception) else error
+    text = str(error) if isinstance(error, ProvisionerError) else f"unexpected {type(error).__name__}"
+    memory = recollection.failed(
+        memory,
+        step.key,
+        scrub(text),
+        now=world.clock.now(),
+        remaining=_remaining(world, snapshot),
+        jitter=world.entropy.jitter(),
+    )
+    backoff = memory.backoffs[step.key]
+    failure = events.StepFailed(
+        name=snapshot.token.name,
+        step=kind(step),
+        fact=decision.fact,
+        error=backoff.error,
+        failures=backoff.failures,
+        retry_at=backoff.retry_at,
+    )
+    world.observe(failure)
+    return memory
+
+
+def _remaining(world: World, snapshot: Snapshot) -> timedelta | None:
+    return None if snapshot.life is None else snapshot.life[1] - world.clock.now()
+
+
+def _tell(world: World, token: ManagedToken, decision: Decision) -> None:
+    step = kind(decision.step)
+    world.observe(events.Decided(name=token.name, fact=decision.fact, step=step, message=decision.message))
+    if decision.hindrance is not None:
+        held_up = events.StepHeldUp(name=token.name, fact=decision.fact, hindrance=decision.hindrance)
+        world.observe(held_up)

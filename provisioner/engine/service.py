@@ -1,0 +1,264 @@
+"""The verbs that the edges use: reconcile, rotate, plan, status, explain, orphans."""
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from threading import BoundedSemaphore
+from typing import Final, TypeVar
+
+from provisioner.domain import events
+from provisioner.domain.decide import Answer, answers, decide
+from provisioner.domain.errors import ConfigurationError, IssuerUnavailableError, ProvisionerError
+from provisioner.domain.model import IssuedToken, Listing, ManagedToken, Memory, Snapshot, Trigger, Unreadable
+from provisioner.domain.retirement import retirements
+from provisioner.domain.status import TokenStatus, status_of
+from provisioner.domain.steps import Decision, TryStored
+from provisioner.engine import recollection
+from provisioner.engine.apply import StepFailedError, apply
+from provisioner.engine.gather import Listings, gather, list_tokens
+from provisioner.engine.recall import Recall
+from provisioner.engine.reconcile import Outcome, reconcile
+from provisioner.engine.world import World
+
+T = TypeVar("T")
+_MOST_TRIALS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orphan:
+    """A live token of ours that nothing stores."""
+
+    token: IssuedToken
+    name: str
+    abandoned: bool
+    """Whether its name is no longer configured: then it is revoked only on request."""
+    why: str
+    revoke_at: datetime | None
+    """When it is revoked without being asked; None: never, or not yet known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RotationResult:
+    """What came of a manual trigger for one name."""
+
+    name: str
+    request_id: str
+    done: bool
+    already: bool
+    """Whether the request had been honoured before."""
+    token_id: str | None
+    error: str | None
+
+
+class Service:
+    """The use cases over one configuration. Thread-safe; at most one action per name at a time."""
+
+    def __init__(
+        self, world: World, tokens: Sequence[ManagedToken], *, instance: str, concurrency: int, recall: Recall
+    ) -> None:
+        self._world, self._instance, self._concurrency, self._recall = world, instance, concurrency, recall
+        self._tokens = {token.name: token for token in tokens}
+        self._slots = BoundedSemaphore(concurrency)
+
+    @property
+    def tokens(self) -> tuple[ManagedToken, ...]:
+        """All managed tokens, in the configuration's order."""
+        return tuple(self._tokens.values())
+
+    def select(self, names: Iterable[str] = (), selector: Iterable[tuple[str, str]] = ()) -> tuple[ManagedToken, ...]:
+        """Give the named tokens (all when none is named) that carry every label of the selector."""
+        wanted = list(names)
+        unknown = [name for name in wanted if name not in self._tokens]
+        if unknown:
+            known = ", ".join(self._tokens) or "none"
+            raise ConfigurationError(f"no token is named {', '.join(unknown)}; configured are: {known}")
+        chosen = [self._tokens[name] for name in wanted] if wanted else list(self._tokens.values())
+        return tuple(token for token in chosen if all(token.labels.get(key) == value for key, value in selector))
+
+    # --- verbs that act ---------------------------------------------------------------------------
+
+    def run_pass(self, tokens: Sequence[ManagedToken] | None = None) -> tuple[Outcome, ...]:
+        """Reconcile the tokens (all by default), each issuer listed once for all of them."""
+        chosen = self.tokens if tokens is None else tokens
+        listings, started = Listings(self._world), self._world.clock.monotonic()
+        outcomes = self._each(chosen, lambda token: self._reconcile(token, listings))
+        failed = sum(1 for outcome in outcomes if outcome.failures)
+        took = timedelta(seconds=self._world.clock.monotonic() - started)
+        self._world.observe(events.PassFinished(tokens=len(outcomes), failed=failed, took=took))
+        return tuple(outcomes)
+
+    def rotate(self, tokens: Sequence[ManagedToken], trigger: Trigger) -> tuple[RotationResult, ...]:
+        """Rotate the tokens now. Sent again with the same request id, it rotates nothing again."""
+        listings = Listings(self._world)
+        return tuple(self._each(tokens, lambda token: self._rotate(token, trigger, listings)))
+
+    def revoke_orphans(self, orphans: Sequence[Orphan]) -> tuple[str, ...]:
+        """Revoke orphans on a person's word; give an error for each that could not be.
+
+        One of a configured name is given up for its maker, too: it is fenced off before it is revoked, so that a
+        rotation that is under way with it elsewhere fails instead of storing a dead token.
+        """
+        errors = [self._revoke_abandoned(orphan) for orphan in orphans if orphan.abandoned]
+        for name in dict.fromkeys(orphan.name for orphan in orphans if not orphan.abandoned):
+            given_up = [orphan for orphan in orphans if orphan.name == name]
+            errors.append(self._sweep(self._tokens[name], given_up))
+        return tuple(error for error in errors if error is not None)
+
+    # --- verbs that only look ---------------------------------------------------------------------
+
+    def look(self, tokens: Sequence[ManagedToken], at: datetime | None = None) -> tuple[tuple[Snapshot, Decision], ...]:
+        """Gather and decide for each token, as of ``at`` (default now), changing nothing."""
+        listings = Listings(self._world)
+        return tuple(self._each(tokens, lambda token: self._look(token, listings, at)))
+
+    def status(self, tokens: Sequence[ManagedToken]) -> tuple[TokenStatus, ...]:
+        """Tell where each token stands."""
+        now = self._world.clock.now()
+        return tuple(
+            status_of(snapshot, decision, now, rotating=self._recall.is_acting(snapshot.token.name))
+            for snapshot, decision in self.look(tokens)
+        )
+
+    def explain(self, token: ManagedToken) -> tuple[tuple[Answer, ...], Decision]:
+        """Give every check of the chain with its answer, and the decision they lead to."""
+        ((snapshot, decision),) = self.look([token])
+        return answers(snapshot, self._world.clock.now()), decision
+
+    def orphans(self) -> tuple[tuple[Orphan, ...], tuple[str, ...]]:
+        """Give our live tokens that nothing stores, and what could not be read while looking."""
+        now, listings = self._world.clock.now(), Listings(self._world)
+        looked = self._each(self.tokens, lambda token: self._look(token, listings, None)[0])
+        found = [orphan for snapshot in looked for orphan in _orphans_of(snapshot, now)]
+        unread = [
+            f"issuer {name}: {listing.reason}"
+            for name, listing in listings.all().items()
+            if isinstance(listing, Unreadable)
+        ]
+        unread += [
+            f"{snapshot.token.primary}: {snapshot.primary.reason}"
+            for snapshot in looked
+            if isinstance(snapshot.primary, Unreadable)
+        ]
+        readable = [listing for listing in listings.all().values() if isinstance(listing, Listing)]
+        found += [orphan for listing in readable for orphan in self._abandoned(listing, now)]
+        return tuple(found), tuple(unread)
+
+    # --- how ----------------------------------------------------------------------------------------
+
+    def _each(self, tokens: Sequence[ManagedToken], work: Callable[[ManagedToken], T]) -> list[T]:
+        """Do the work for each token, some at a time, and give the results in order."""
+        if len(tokens) <= 1:
+            return [work(token) for token in tokens]
+        with ThreadPoolExecutor(max_workers=min(self._concurrency, len(tokens)), thread_name_prefix="token") as pool:
+            return list(pool.map(work, tokens))
+
+    def _reconcile(self, token: ManagedToken, listings: Listings) -> Outcome:
+        name = token.name
+        with self._recall.turn(name), self._slots:
+            trigger, memory = self._recall.trigger(name), self._recall.memory(name)
+            outcome = reconcile(self._world, token, listings, memory=memory, trigger=trigger)
+            self._recall.remember(name, outcome.memory)
+            record = outcome.snapshot.record
+            if trigger is not None and record is not None and record.has_honoured(trigger.request_id):
+                self._recall.ask(name, None)
+            return outcome
+
+    def _rotate(self, token: ManagedToken, trigger: Trigger, listings: Listings) -> RotationResult:
+        before = self._recall.trigger(token.name)
+        self._recall.ask(token.name, trigger)
+        outcome = self._reconcile(token, listings)
+        record = outcome.snapshot.record
+        done = record is not None and record.has_honoured(trigger.request_id)
+        if not done:
+            self._recall.ask(token.name, before)
+        return RotationResult(
+            name=token.name,
+            request_id=trigger.request_id,
+            done=done,
+            already=done and outcome.changed == 0,
+            token_id=record.token_id if record else None,
+            error=None if done else "; ".join((*outcome.failures[-1:], *filter(None, [_why_not(outcome)]))),
+        )
+
+    def _look(self, token: ManagedToken, listings: Listings, at: datetime | None) -> tuple[Snapshot, Decision]:
+        """Decide without acting; trying a stored token is a read, and what it says is not remembered."""
+        trigger, memory = self._recall.trigger(token.name), self._recall.memory(token.name)
+        snapshot = gather(self._world, token, listings, memory=memory, trigger=trigger)
+        moment = at or self._world.clock.now()
+        for _ in range(_MOST_TRIALS):
+            decision = decide(snapshot, moment)
+            if not isinstance(decision.step, TryStored):
+                break
+            snapshot = replace(snapshot, memory=self._trial(snapshot, decision, decision.step))
+        return snapshot, decision
+
+    def _trial(self, snapshot: Snapshot, decision: Decision, step: TryStored) -> Memory:
+        try:
+            return apply(self._world, snapshot, decision, step).memory
+        except (ProvisionerError, StepFailedError) as error:
+            memory = error.memory if isinstance(error, StepFailedError) else snapshot.memory
+            why = str(error.__cause__ or error)
+            return recollection.failed(memory, step.key, why, now=self._world.clock.now(), remaining=None, jitter=0)
+
+    def _abandoned(self, listing: Listing, now: datetime) -> Iterable[Orphan]:
+        for token in listing.tokens:
+            owner = token.mark.owner if token.mark else None
+            if owner is None or owner.instance != self._instance or owner.name in self._tokens:
+                continue
+            if token.is_live(now) or (listing.keeps_expired and token.revoked_at is None):
+                why = "its name is not configured any more; it is revoked only on request"
+                yield Orphan(token=token, name=owner.name, abandoned=True, why=why, revoke_at=None)
+
+    def _revoke_abandoned(self, orphan: Orphan) -> str | None:
+        """Revoke a token whose name is not configured, if a fresh list still says the same of it."""
+        issuer, token_id = orphan.token.issuer, orphan.token.token_id
+        try:
+            listing = list_tokens(self._world, issuer)
+            if isinstance(listing, Unreadable):
+                raise IssuerUnavailableError(listing.reason)
+            listed = listing.find(token_id)
+            if listed is not None and listed.mark == orphan.token.mark and listed.revoked_at is None:
+                self._world.issuers[issuer].revoke(listed)
+                reason = "abandoned, revoked on request"
+                self._world.observe(
+                    events.TokenRevoked(name=orphan.name, issuer=issuer, token_id=token_id, reason=reason)
+                )
+        except ProvisionerError as error:
+            return f"{token_id} of {issuer}: {error}"
+        return None
+
+    def _sweep(self, token: ManagedToken, orphans: Sequence[Orphan]) -> str | None:
+        with self._recall.turn(token.name):
+            memory = self._recall.memory(token.name)
+            for orphan in orphans:
+                if orphan.token.mark is not None:
+                    memory = recollection.gave_up(
+                        memory, orphan.token.mark.rotation_id, now=self._world.clock.now(), may_land=True
+                    )
+            self._recall.remember(token.name, memory)
+        outcome = self._reconcile(token, Listings(self._world))
+        gone = {orphan.token.token_id for orphan in orphans}
+        left = [
+            other.token_id for other in outcome.snapshot.marked() if other.token_id in gone and other.revoked_at is None
+        ]
+        if not left:
+            return None
+        return f"{', '.join(left)} of {token.name}: {'; '.join(outcome.failures) or outcome.decision.message}"
+
+
+def _orphans_of(snapshot: Snapshot, now: datetime) -> Iterable[Orphan]:
+    for plan in retirements(snapshot, now):
+        if plan.is_orphan:
+            yield Orphan(
+                token=plan.target, name=snapshot.token.name, abandoned=False, why=plan.why, revoke_at=plan.revoke_at
+            )
+
+
+def _why_not(outcome: Outcome) -> str:
+    hindrance = outcome.decision.hindrance
+    return (
+        outcome.decision.message
+        if hindrance is None or outcome.failures
+        else f"{outcome.decision.message}; {hindrance}"
+    )

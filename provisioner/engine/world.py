@@ -1,0 +1,59 @@
+"""Everything outside the engine that it acts on, in one place."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from provisioner.ports.clock import Clock
+from provisioner.ports.entropy import Entropy
+from provisioner.ports.issuer import Issuer
+from provisioner.ports.observer import Observer
+from provisioner.ports.store import Store
+
+
+def never() -> float | None:
+    """Give no moment: nobody has asked us to finish."""
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """The ports that one process acts through."""
+
+    issuers: Mapping[str, Issuer]
+    stores: Mapping[str, Store]
+    clock: Clock
+    entropy: Entropy
+    observe: Observer
+    finish_by: Callable[[], float | None] = never
+    """The monotonic moment by which all work must have ended, once somebody asked us to leave."""
+
+    def deadline(self, patience: timedelta) -> "Deadline":
+        """Start a deadline ``patience`` from now."""
+        return Deadline(world=self, at=self.clock.monotonic() + patience.total_seconds())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline:
+    """A moment after which an effort is given up; it comes sooner when the process is asked to leave."""
+
+    world: World
+    at: float
+
+    def remaining(self) -> timedelta:
+        """Give how long is left; zero or less when it has passed."""
+        finish_by = self.world.finish_by()
+        at = self.at if finish_by is None else min(self.at, finish_by)
+        return timedelta(seconds=at - self.world.clock.monotonic())
+
+    def within(self, patience: timedelta) -> "Deadline":
+        """Give the sooner of this deadline and one ``patience`` from now."""
+        return Deadline(world=self.world, at=min(self.at, self.world.deadline(patience).at))
+
+    def pause(self, wanted: timedelta) -> bool:
+        """Wait as long as wanted but not past the deadline; False, without waiting, when it has passed."""
+        remaining = self.remaining()
+        if remaining <= timedelta(0):
+            return False
+        self.world.clock.sleep(min(wanted, remaining))
+        return True
