@@ -15,7 +15,7 @@ from provisioner.ports.clock import Clock
 from provisioner.ports.observer import Observer
 from provisioner.runtime.clock import SystemClock
 from provisioner.runtime.entropy import SystemEntropy
-from provisioner.settings import Settings, load_settings
+from provisioner.settings.load import Settings, load_settings
 from provisioner.telemetry.logs import LogObserver, configure_logging
 
 

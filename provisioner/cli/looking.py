@@ -126,7 +126,7 @@ def check(context: typer.Context, config: Config = None, output: OutputOption = 
 
 def schema() -> None:
     """Print the JSON Schema of the configuration."""
-    from provisioner.settings import json_schema
+    from provisioner.settings.load import json_schema
 
     render.print_json(json_schema())
 

@@ -1,0 +1,202 @@
+"""InfluxDB Clustered and Cloud Dedicated: management tokens through the influxctl program, the only public way.
+
+Facts: the command's documented flags; ``management revoke`` prompts without ``--force``; ``management list`` shows
+revoked tokens too; errors go to standard error with a non-zero status; without a credential it opens a browser and
+waits. What it says when it fails is documented nowhere: words are matched, and where they would matter, the list decides.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from provisioner.domain.errors import (
+    ConfigurationError,
+    IssuerRefusedError,
+    IssuerUnavailableError,
+    OutcomeUnknownError,
+    ProvisionerError,
+    TokenUnreadableError,
+)
+from provisioner.domain.mark import Mark
+from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken
+from provisioner.domain.scrub import scrub
+from provisioner.domain.secret import SecretText
+from provisioner.domain.timing import rfc3339
+from provisioner.issuers.child import Ended, run_child
+from provisioner.issuers.influxctl_output import ParsedToken, UnreadableOutputError, parse_create, parse_list
+from provisioner.issuers.management_proof import ManagementProof
+from provisioner.ports.clock import Clock
+
+_LOGIN: Final = re.compile(
+    r"device (?:login|code|authori)|verification|open(?:ing)? (?:a |the |your )?browser|/activate\b", re.IGNORECASE
+)
+_UNAUTHENTICATED: Final = re.compile(
+    r"unauthenticated|unauthori[sz]ed|not (?:logged|authenticated)|permission ?denied|forbidden|\b40[13]\b"
+    r"|(?:token|credential)s? (?:is |are |has |have )?(?:expired|revoked|invalid|missing)|invalid (?:token|credential)",
+    re.IGNORECASE,
+)
+_NEVER_REACHED: Final = re.compile(
+    r"connection refused|no such host|name resolution|network is unreachable|no route to host|dial tcp|tls: |x509|certificate",
+    re.IGNORECASE,
+)
+_MISUSED: Final = re.compile(
+    r"flag provided but not defined|unknown (?:flag|command)|no help topic|config|profile|toml", re.IGNORECASE
+)
+_NO_ENVIRONMENT: Final[Mapping[str, str]] = {"PATH": os.defpath}
+
+
+class InfluxctlIssuer:
+    """The Issuer port over ``influxctl management create | list | revoke``."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        command: Sequence[str],
+        timeout: timedelta,
+        clock: Clock,
+        config: Path | None = None,
+        profile: str | None = None,
+        management_api: str | None = None,
+        ca_cert: Path | None = None,
+        environment: Mapping[str, str] = _NO_ENVIRONMENT,
+    ) -> None:
+        """Take how to call it; nothing is called yet. ``environment`` is all that the child sees, besides its HOME."""
+        self._name, self._timeout, self._clock, self._environment = name, timeout, clock, environment
+        global_flags = [*(["--config", str(config)] if config else []), *(["--profile", profile] if profile else [])]
+        self._command = (*command, *global_flags, "management")
+        self._home = _private_home()
+        self._proof = ManagementProof(management_api, timeout=timeout, ca_cert=ca_cert) if management_api else None
+
+    @property
+    def name(self) -> str:
+        """The name the configuration gives it."""
+        return self._name
+
+    def list(self) -> Listing:
+        """List every token, revoked ones included."""
+        ended = self._run("list", "--format", "json")
+        if ended.status != 0:
+            raise self._failure(ended, "listing tokens", IssuerUnavailableError)
+        try:
+            parsed = parse_list(ended.output)
+        except UnreadableOutputError as error:
+            raise IssuerRefusedError(
+                f"listing tokens of {self._name}: influxctl's output was not understood: {error}"
+            ) from None
+        tokens = tuple(self._issued(token) for token in parsed)
+        return Listing(tokens=tokens, proves_by_use=self._proof is not None)
+
+    def create(self, request: CreateRequest) -> MintedToken:
+        """Create one token; its string is in the answer alone."""
+        expires_at = rfc3339(request.expires_at)
+        ended = self._run(
+            "create", "--description", request.description, "--expires-at", expires_at, "--format", "json"
+        )
+        if ended.status != 0:
+            raise self._failure(ended, "creating a token", OutcomeUnknownError)
+        try:
+            parsed = parse_create(ended.output)
+        except UnreadableOutputError as error:
+            raise TokenUnreadableError(
+                f"creating a token at {self._name}: influxctl's output was not understood: {error}; "
+                "the token will be revoked"
+            ) from None
+        token_id = parsed.token_id or self._id_of(request.mark)
+        if parsed.secret is None or token_id is None:
+            raise TokenUnreadableError(
+                f"creating a token at {self._name}: the answer has no id; the token will be revoked"
+            )
+        return MintedToken(
+            token=parsed.secret, token_id=token_id, created_at=parsed.created_at, expires_at=parsed.expires_at
+        )
+
+    def prove(self, token: SecretText, token_id: str) -> bool:
+        """Use the token at the management API; without one, look for its id on a fresh list."""
+        if self._proof is not None:
+            return self._proof.works(token)
+        listed = self.list().find(token_id)
+        return listed is not None and listed.is_live(self._clock.now())
+
+    def revoke(self, token: IssuedToken) -> None:
+        """Revoke one token by its id; what is gone already is revoked."""
+        ended = self._run("revoke", "--force", token.token_id)
+        if ended.status != 0 and not self._is_gone(token.token_id):
+            raise self._failure(ended, f"revoking {token.token_id}", IssuerUnavailableError)
+
+    def close(self) -> None:
+        """Close the connections and remove the private HOME."""
+        if self._proof is not None:
+            self._proof.close()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    # --- how ----------------------------------------------------------------------------------------------
+
+    def _run(self, *arguments: str) -> Ended:
+        command = (*self._command, *arguments)
+        return run_child(command, timeout=self._timeout, home=self._home, environment=self._environment)
+
+    def _failure(self, ended: Ended, doing: str, otherwise: type[ProvisionerError]) -> ProvisionerError:
+        """Tell failures apart by what was said; ``otherwise`` is what an unknown one is for this operation."""
+        said = scrub(_last_words(ended.complaint), longest=200)
+        because, place = f": {said}" if said else "", f"{doing} at {self._name}"
+        if _LOGIN.search(ended.complaint + ended.output) or _UNAUTHENTICATED.search(ended.complaint):
+            remedy = "put a live management token into mgmt_token of its profile"
+            return IssuerRefusedError(f"{place}: influxctl is not authenticated{because}; {remedy}")
+        if ended.status is None:
+            seconds = f"{self._timeout.total_seconds():g} s"
+            return otherwise(f"{place}: influxctl did not end within {seconds} and was killed{because}")
+        if _NEVER_REACHED.search(ended.complaint):
+            return IssuerUnavailableError(f"{place}: the cluster cannot be reached{because}")
+        if _MISUSED.search(ended.complaint):
+            return IssuerRefusedError(
+                f"{place}: influxctl refused the call{because}; check its version, config and profile"
+            )
+        return otherwise(f"{place}: influxctl ended with status {ended.status}{because}")
+
+    def _issued(self, token: ParsedToken) -> IssuedToken:
+        return IssuedToken(
+            issuer=self._name,
+            token_id=token.token_id or "",
+            mark=Mark.found_in(token.description),
+            created_at=token.created_at,
+            expires_at=token.expires_at,
+            revoked_at=token.revoked_at,
+        )
+
+    def _is_gone(self, token_id: str) -> bool:
+        """After a revocation that failed: tell by a fresh list whether there is nothing left to revoke."""
+        try:
+            listed = self.list().find(token_id)
+        except ProvisionerError:
+            return False
+        return listed is None or listed.revoked_at is not None
+
+    def _id_of(self, mark: Mark) -> str | None:
+        """Find the id of a token just created, whose answer did not say it, by the mark on the list."""
+        try:
+            found = [token.token_id for token in self.list().tokens if token.mark == mark]
+        except ProvisionerError:
+            return None
+        return found[0] if len(found) == 1 else None
+
+
+def _private_home() -> Path:
+    try:
+        return Path(tempfile.mkdtemp(prefix="provisioner-influxctl-"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"influxctl needs a writable HOME, and none can be made in {tempfile.gettempdir()} ({error.strerror}): "
+            "mount a memory-backed directory there, or set TMPDIR"
+        ) from None
+
+
+def _last_words(complaint: str) -> str:
+    """Give the last line said that is not empty: that is where the error stands."""
+    lines = [line.strip() for line in complaint.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

@@ -1,0 +1,51 @@
+"""Proves a management token by using it: ``GET /databases`` of the management HTTP API answers 200 to a live one."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+import httpx
+
+from provisioner.domain.errors import IssuerRefusedError, IssuerUnavailableError
+from provisioner.domain.secret import SecretText
+
+_REFUSED: Final = frozenset({401, 403})
+_CONNECTIONS: Final = httpx.Limits(max_connections=32, max_keepalive_connections=32)
+
+
+class ManagementProof:
+    """One shared HTTP client for one cluster's management API."""
+
+    def __init__(self, base_url: str, *, timeout: timedelta, ca_cert: Path | None) -> None:
+        """Take the API's base, such as https://HOST/api/v0; nothing is asked yet."""
+        import ssl
+
+        self._url = f"{base_url.rstrip('/')}/databases"
+        self._client = httpx.Client(
+            timeout=timeout.total_seconds(),
+            verify=ssl.create_default_context(cafile=str(ca_cert)) if ca_cert else True,
+            follow_redirects=False,  # a credential must not follow a redirect
+            trust_env=False,
+            limits=_CONNECTIONS,
+        )
+
+    def works(self, token: SecretText) -> bool:
+        """Use the token once. Raises IssuerUnavailableError without an answer, IssuerRefusedError on a useless one."""
+        try:
+            answer = self._client.get(self._url, headers={"Authorization": f"Bearer {token.reveal()}"})
+        except httpx.HTTPError as error:
+            raise IssuerUnavailableError(
+                f"{self._url} gave no answer ({type(error).__name__}): is management_api right?"
+            ) from None
+        if answer.status_code == httpx.codes.OK:
+            return True
+        if answer.status_code in _REFUSED:
+            return False
+        said = f"{self._url} answered {answer.status_code}"
+        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
+            raise IssuerUnavailableError(f"{said}: it is tried again")
+        raise IssuerRefusedError(f"{said}, which says nothing about the token: is management_api right?")
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()

@@ -1,0 +1,20 @@
+"""The system's clock: the only module that reads time or sleeps."""
+
+import time
+from datetime import UTC, datetime, timedelta
+
+
+class SystemClock:
+    """The Clock port over the operating system."""
+
+    def now(self) -> datetime:
+        """Give the time of day: aware, UTC."""
+        return datetime.now(UTC)  # noqa: TID251  # its one home
+
+    def monotonic(self) -> float:
+        """Give seconds since some fixed moment; never goes backwards."""
+        return time.monotonic()  # noqa: TID251  # its one home
+
+    def sleep(self, duration: timedelta) -> None:
+        """Wait that long."""
+        time.sleep(max(0.0, duration.total_seconds()))  # noqa: TID251  # its one home

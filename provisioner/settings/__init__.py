@@ -1,0 +1,1 @@
+"""The configuration: read once at the edge, refused with reasons, converted to the domain's types."""

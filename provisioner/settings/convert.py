@@ -1,0 +1,65 @@
+"""From the file's shape to the domain's types: defaults filled in, durations and windows made of texts."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final, TypeVar
+from zoneinfo import ZoneInfo
+
+from provisioner.domain.mark import Owner
+from provisioner.domain.model import Destination, ManagedToken
+from provisioner.settings.model import Defaults, TokenSettings, WindowSettings
+from provisioner.settings.windows import CronWindow
+
+ROTATE_AT: Final = 0.66
+
+T = TypeVar("T")
+
+
+def managed_tokens(
+    instance: str, tokens: Sequence[TokenSettings], defaults: Defaults, drift_interval: timedelta
+) -> tuple[ManagedToken, ...]:
+    """Give every configured token with its defaults filled in."""
+    return tuple(managed_token(instance, token, defaults, drift_interval) for token in tokens)
+
+
+def managed_token(instance: str, token: TokenSettings, defaults: Defaults, drift_interval: timedelta) -> ManagedToken:
+    """Give one token with its defaults filled in."""
+    rotate_at, rotate_before = _rotation_point(token, defaults)
+    destinations = tuple(
+        Destination(store=place.store, path=place.path, fields=place.fields, extra=token.extra, adopt=place.adopt)
+        for place in token.destinations
+    )
+    return ManagedToken(
+        owner=Owner(instance, token.name),
+        issuer=token.issuer,
+        description=token.description,
+        ttl=_chosen(token.ttl, defaults.ttl),
+        rotate_at=rotate_at,
+        rotate_before=rotate_before,
+        overlap=_chosen(token.overlap, defaults.overlap),
+        verify_timeout=_chosen(token.verify_timeout, defaults.verify_timeout),
+        rotation_timeout=_chosen(token.rotation_timeout, defaults.rotation_timeout),
+        orphan_quiet_period=_chosen(token.orphan_quiet_period, defaults.orphan_quiet_period),
+        drift_interval=drift_interval,
+        window=None if token.window is None else _window(token.window),
+        labels=token.labels,
+        destinations=destinations,
+    )
+
+
+def _rotation_point(token: TokenSettings, defaults: Defaults) -> tuple[float | None, timedelta | None]:
+    """Take the token's own word, of either kind, before the defaults'."""
+    for level in (token, defaults):
+        if level.rotate_before is not None:
+            return None, level.rotate_before
+        if level.rotate_at is not None:
+            return level.rotate_at, None
+    return ROTATE_AT, None
+
+
+def _window(window: WindowSettings) -> CronWindow:
+    return CronWindow(cron=window.cron, duration=window.duration, timezone=ZoneInfo(window.timezone))
+
+
+def _chosen(own: T | None, default: T) -> T:
+    return default if own is None else own

@@ -1,0 +1,173 @@
+"""From the file and the environment to Settings, with every problem named at once."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from provisioner.domain.errors import ConfigurationError
+from provisioner.domain.model import ManagedToken
+from provisioner.settings import convert, rules
+from provisioner.settings.model import (
+    Defaults,
+    InfluxctlIssuerSettings,
+    Instance,
+    LeaderElection,
+    Log,
+    Name,
+    Reconcile,
+    Server,
+    TokenSettings,
+    VaultStoreSettings,
+)
+from provisioner.settings.source import FileAndEnvironment, find_file
+
+_LATER_KINDS: Final = {
+    ("issuers", "influxdb3"): "influxctl",
+    ("issuers", "influxdb-management-api"): "influxctl",
+    ("stores", "aws-secrets-manager"): "vault",
+}
+_TAGS: Final = frozenset({"influxctl", "vault", "token", "approle", "kubernetes", "jwt"})
+_SHOWN: Final = 20
+
+
+class Settings(BaseSettings):
+    """The whole configuration of one instance."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, env_prefix="PROVISIONER_UNUSED_"
+    )
+
+    instance: Instance = Field(description="Owner scope: part of the mark on every token; unique per deployment.")
+    issuers: dict[Name, InfluxctlIssuerSettings] = Field(min_length=1)
+    stores: dict[Name, VaultStoreSettings] = Field(min_length=1)
+    defaults: Defaults = Defaults()
+    tokens: list[TokenSettings] = Field(min_length=1)
+    server: Server = Server()
+    reconcile: Reconcile = Reconcile()
+    leader_election: LeaderElection = LeaderElection()
+    log: Log = Log()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what was read already: the file and the environment are one source, read in ``load_settings``."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    def managed_tokens(self) -> tuple[ManagedToken, ...]:
+        """Give the tokens in the domain's own types."""
+        return convert.managed_tokens(self.instance, self.tokens, self.defaults, self.reconcile.interval)
+
+
+def load_settings(path: Path | None) -> tuple[Settings, Path]:
+    """Find, read and judge the configuration; raises ConfigurationError naming every key that is wrong."""
+    file = find_file(path)
+    content = FileAndEnvironment(Settings, file)()
+    try:
+        settings = Settings(**content)
+    except ValidationError as error:
+        lines = list(
+            dict.fromkeys(_line(problem, content) for problem in error.errors(include_input=False, include_url=False))
+        )
+        raise _refused(file, lines) from None
+    problems = list(rules.problems(settings.issuers, settings.stores, settings.tokens, settings.defaults))
+    if problems:
+        raise _refused(file, problems)
+    return settings, file
+
+
+def json_schema() -> dict[str, Any]:
+    """Give the JSON Schema of the file."""
+    schema = Settings.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "token-provisioner configuration",
+    }
+
+
+def _refused(file: Path, lines: list[str]) -> ConfigurationError:
+    more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    return ConfigurationError("\n".join([f"the configuration {file} is refused:", *lines[:_SHOWN], *more]))
+
+
+def _line(problem: Mapping[str, Any], content: Mapping[str, Any]) -> str:
+    """Say one problem: the key, what is wrong, what to do. Values are not repeated: one may be a secret."""
+    location = [part for part in problem["loc"] if part != "[key]"]
+    key = _key(location, content)
+    later = _later_kind(location, content)
+    if later is not None:
+        return later
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"{key}: unknown key{_guess(str(location[-1]))}"
+        case "missing":
+            return f"{key}: is missing"
+        case "string_pattern_mismatch":
+            return f"{key}: must be lower-case letters, digits and hyphens, at most 63 (a DNS label)"
+        case "union_tag_invalid" | "union_tag_not_found":
+            expected = problem.get("ctx", {}).get("expected_tags", "'token', 'approle', 'kubernetes', 'jwt'")
+            return f"{key}: method must be one of {expected}"
+        case _:
+            text = str(problem["msg"]).removeprefix("Value error, ")
+            return f"{key}: {text.replace('Input should be ', 'must be ', 1)}"
+
+
+def _later_kind(location: list[Any], content: Mapping[str, Any]) -> str | None:
+    """Say that a kind of issuer or store comes with a later version, instead of everything it has too much."""
+    if len(location) < 2 or location[0] not in {"issuers", "stores"}:  # noqa: PLR2004  # section and name
+        return None
+    section = content.get(location[0])
+    entry = section.get(location[1]) if isinstance(section, Mapping) else None
+    kind = entry.get("type") if isinstance(entry, Mapping) else None
+    now = _LATER_KINDS.get((location[0], kind)) if isinstance(kind, str) else None
+    if now is None:
+        return None
+    return f"{location[0]}.{location[1]}.type: {kind} is not in this version yet; there is {now}"
+
+
+def _key(location: list[Any], content: Mapping[str, Any]) -> str:
+    """Write where a problem is, tokens by their names: ``tokens[telegraf-admin].ttl``."""
+    text = ""
+    place: Any = content
+    for index, part in enumerate(location):
+        inside = isinstance(place, Mapping) and part in place
+        if part in _TAGS and not inside and index and index < len(location):
+            continue  # the tag of a union, no key of the file
+        item = (
+            place[part] if inside or (isinstance(place, list) and isinstance(part, int) and part < len(place)) else None
+        )
+        if isinstance(part, int):
+            name = item.get("name") if isinstance(item, Mapping) else None
+            text += f"[{name if isinstance(name, str) and len(name) < 64 else part}]"  # noqa: PLR2004  # a DNS label
+        else:
+            text += f".{part}" if text else str(part)
+        place = item if item is not None else {}
+    return text or "the file"
+
+
+def _guess(key: str) -> str:
+    close = difflib.get_close_matches(key, sorted(set(_known_keys(Settings))), n=1)
+    return f", did you mean {close[0]}?" if close else ": remove it, or see `provisioner schema` for the keys there are"
+
+
+def _known_keys(model: Any) -> Iterator[str]:  # noqa: ANN401  # types of any shape
+    """Give the names of all keys anywhere in the file."""
+    fields = getattr(model, "model_fields", None)
+    if fields is None:
+        for argument in get_args(model):
+            yield from _known_keys(argument)
+        return
+    for name, field in fields.items():
+        yield name
+        yield from _known_keys(field.annotation)

@@ -1,0 +1,228 @@
+"""The shape of the configuration file, as ``docs/configuration.md`` and the JSON Schema show it."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from cronsim import CronSim, CronSimError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from provisioner.domain.mark import INSTANCE_PATTERN, MARK_OPENING, NAME_PATTERN
+from provisioner.settings.durations import Duration, DurationOrZero
+from provisioner.settings.references import Secret, SecretReference
+
+LONGEST_DESCRIPTION = 200
+SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are refused, and values do not change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def _plain_text(value: str) -> str:
+    if len(value) > LONGEST_DESCRIPTION:
+        raise ValueError(f"must be at most {LONGEST_DESCRIPTION} characters")
+    if not value.isprintable():
+        raise ValueError("must be one line of printable text")
+    if MARK_OPENING in value:
+        raise ValueError(f"must not contain {MARK_OPENING!r}: that is how our tokens are marked")
+    return value
+
+
+def _absolute_url(value: str) -> str:
+    scheme, separator, rest = value.partition("://")
+    if scheme not in {"http", "https"} or not separator or not rest.strip("/"):
+        raise ValueError("must be a URL that begins with https:// or http://")
+    if "@" in rest.partition("/")[0]:
+        raise ValueError("must not hold a user name or password")
+    return value.rstrip("/")
+
+
+def _store_path(value: str) -> str:
+    path = value.strip("/")
+    if not path or not path.isprintable() or any(part in {"", ".", ".."} for part in path.split("/")):
+        raise ValueError("must be a path such as influx/telegraf-admin, without empty, '.' or '..' parts")
+    return path
+
+
+def _cron(value: str) -> str:
+    from datetime import UTC, datetime
+
+    try:
+        CronSim(value, datetime(2026, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        raise ValueError(f"is not a cron expression of five fields, such as '0 2 * * *': {error}") from None
+    return value
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("is not a time zone, such as Europe/Berlin or UTC") from None
+    return value
+
+
+def _argument_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Url = Annotated[str, AfterValidator(_absolute_url)]
+Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
+Instance = Annotated[str, StringConstraints(pattern=rf"^{INSTANCE_PATTERN}$")]
+Description = Annotated[str, AfterValidator(_plain_text)]
+StorePath = Annotated[str, AfterValidator(_store_path)]
+
+
+class InfluxctlIssuerSettings(Section):
+    """Management tokens of InfluxDB Clustered and Cloud Dedicated, through influxctl."""
+
+    type: Literal["influxctl"]
+    command: Annotated[
+        list[Annotated[str, StringConstraints(min_length=1)]],
+        BeforeValidator(_argument_list, json_schema_input_type=str | list[str]),
+        Field(min_length=1),
+    ] = Field(default=["influxctl"], description="A program, or a list with leading arguments.")
+    config: Path | None = Field(
+        default=None, description="influxctl's config.toml; without it, influxctl's own default."
+    )
+    profile: str | None = Field(default=None, description="The profile in it; without it, influxctl's own default.")
+    timeout: Duration = Field(default=timedelta(seconds=60), description="After it, influxctl is killed.")
+    management_api: Url | None = Field(
+        default=None, description="Proves new tokens by using them here; without it, by `management list`."
+    )
+    ca_cert: Path | None = Field(default=None, description="CA certificates for management_api, PEM.")
+
+
+class TokenAuth(Section):
+    """A client token that somebody else obtained."""
+
+    method: Literal["token"]
+    token: Secret
+
+
+class AppRoleAuth(Section):
+    """AppRole."""
+
+    method: Literal["approle"]
+    role_id: Secret
+    secret_id: Secret
+    mount: str = "approle"
+
+
+class KubernetesAuth(Section):
+    """The pod's own service account."""
+
+    method: Literal["kubernetes"]
+    role: str
+    jwt: Secret = SecretReference(file=SERVICE_ACCOUNT_TOKEN)
+    mount: str = "kubernetes"
+
+
+class JwtAuth(Section):
+    """A JSON Web Token from a file or variable."""
+
+    method: Literal["jwt"]
+    role: str
+    jwt: Secret
+    mount: str = "jwt"
+
+
+VaultAuth = Annotated[TokenAuth | AppRoleAuth | KubernetesAuth | JwtAuth, Field(discriminator="method")]
+
+
+class VaultStoreSettings(Section):
+    """HashiCorp Vault or OpenBao, KV version 2."""
+
+    type: Literal["vault"]
+    address: Url
+    mount: StorePath = "secret"
+    namespace: str | None = None
+    auth: VaultAuth
+    ca_cert: Path | None = Field(default=None, description="CA certificates of the server, PEM.")
+    timeout: Duration = Field(default=timedelta(seconds=30), description="For one request.")
+
+
+class Defaults(Section):
+    """What tokens take where they say nothing."""
+
+    ttl: Duration = timedelta(days=30)
+    rotate_at: float | None = Field(
+        default=None, gt=0, lt=1, description="Fraction of the actual life; 0.66 by default."
+    )
+    rotate_before: Duration | None = Field(
+        default=None, description="Instead of rotate_at: that long before the expiry."
+    )
+    overlap: DurationOrZero = timedelta(hours=1)
+    verify_timeout: Duration = timedelta(minutes=5)
+    rotation_timeout: Duration = timedelta(minutes=10)
+    orphan_quiet_period: Duration = timedelta(hours=1)
+
+
+class WindowSettings(Section):
+    """A maintenance window."""
+
+    cron: Annotated[str, AfterValidator(_cron)] = Field(description="When it opens: five fields, Sunday is 0 or 7.")
+    duration: Duration
+    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+
+
+class DestinationSettings(Section):
+    """One place that a token is written to."""
+
+    store: str
+    path: StorePath
+    fields: dict[str, str] = Field(default_factory=dict, description="Our field name: the name consumers read it by.")
+    adopt: bool = Field(default=False, description="Take over a foreign secret that is already there.")
+
+
+class TokenSettings(Section):
+    """One managed token."""
+
+    name: Name
+    issuer: str
+    description: Description = ""
+    ttl: Duration | None = None
+    rotate_at: float | None = Field(default=None, gt=0, lt=1)
+    rotate_before: Duration | None = None
+    overlap: DurationOrZero | None = None
+    verify_timeout: Duration | None = None
+    rotation_timeout: Duration | None = None
+    orphan_quiet_period: Duration | None = None
+    window: WindowSettings | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    destinations: list[DestinationSettings] = Field(min_length=1, description="The first is the primary.")
+    extra: dict[str, str] = Field(default_factory=dict, description="Static fields stored beside the token.")
+
+
+class Server(Section):
+    """Health, metrics, API and status page."""
+
+    listen: str = "127.0.0.1:8080"
+    admin_socket: Path = Path("/run/provisioner/admin.sock")
+    api_token: Secret | None = None
+
+
+class Reconcile(Section):
+    """How often and how much at a time."""
+
+    interval: Duration = Field(default=timedelta(minutes=15), description="The drift check.")
+    concurrency: int = Field(default=10, ge=1, le=256)
+
+
+class LeaderElection(Section):
+    """Which replica acts; for efficiency, not for safety."""
+
+    enabled: bool = False
+    lease_name: str = "provisioner"
+    namespace: str | None = None
+
+
+class Log(Section):
+    """The log, on standard error."""
+
+    format: Literal["json", "text"] = "json"
+    level: Literal["debug", "info", "warning", "error"] = "info"

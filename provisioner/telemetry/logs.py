@@ -1,0 +1,118 @@
+"""The log: one line an event on standard error, JSON or text, with a last scrubbing of every text in it."""
+
+import logging
+import re
+import sys
+from collections.abc import Mapping, MutableMapping
+from dataclasses import fields
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import structlog
+
+from provisioner.domain import events
+from provisioner.domain.scrub import scrub
+from provisioner.domain.timing import rfc3339
+from provisioner.telemetry.names import LOGGER
+
+LEVELS: Final[Mapping[type[events.Event], int]] = {
+    events.Decided: logging.DEBUG,
+    events.RequestMade: logging.DEBUG,
+    events.StoredTokenTried: logging.DEBUG,
+    events.PassFinished: logging.DEBUG,
+    events.RotationStarted: logging.INFO,
+    events.TokenCreated: logging.INFO,
+    events.TokenProven: logging.INFO,
+    events.TokenStored: logging.INFO,
+    events.RotationFinished: logging.INFO,
+    events.DestinationWritten: logging.INFO,
+    events.RevisionFenced: logging.INFO,
+    events.TokenRevoked: logging.INFO,
+    events.StepHeldUp: logging.WARNING,
+    events.StepFailed: logging.WARNING,
+}
+"""How loud each event is."""
+CHATTY: Final = ("apscheduler", "asyncio", "botocore", "hvac", "httpcore", "httpx", "requests", "urllib3")
+"""Libraries that print addresses, headers or bodies when asked for detail: never below a warning."""
+_LONGEST_TEXT: Final = 1000
+_CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+class LogObserver:
+    """An Observer that writes each event as one line, named in the past tense: ``rotation_finished``."""
+
+    def __init__(self) -> None:
+        """Begin writing to the log as it is configured."""
+        self._log = structlog.get_logger(LOGGER)
+
+    def __call__(self, event: events.Event) -> None:
+        """Write one event."""
+        details = {item.name: _plain(getattr(event, item.name)) for item in fields(event)}
+        self._log.log(LEVELS[type(event)], _CAPITAL.sub("_", type(event).__name__).lower(), **details)
+
+
+def configure_logging(form: str, level: str) -> None:
+    """Send everything that is logged to standard error, as ``json`` or ``text``, from ``level`` on."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _scrubbed,
+    ]
+    last: Any = structlog.processors.JSONRenderer() if form == "json" else _text
+    number = logging.getLevelNamesMapping()[level.upper()]
+    structlog.configure(
+        processors=[*shared, last],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_without_record, last])
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(number)
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(max(number, logging.WARNING))
+
+
+def _scrubbed(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Scrub every text, the last line of defence: what enters should be clean already."""
+    return {key: _scrub_value(value) for key, value in entry.items()}
+
+
+def _scrub_value(value: object) -> object:
+    if isinstance(value, str):
+        return scrub(value, longest=_LONGEST_TEXT)
+    if isinstance(value, Mapping):
+        return {key: _scrub_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_scrub_value(item) for item in value]
+    return value
+
+
+def _without_record(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop what structlog keeps of a standard logging record."""
+    return {key: value for key, value in entry.items() if key not in {"_record", "_from_structlog"}}
+
+
+def _text(_: object, __: str, entry: MutableMapping[str, Any]) -> str:
+    """Write one line for people: time, level, event, then key=value."""
+    entry = dict(entry)
+    head = " ".join(str(entry.pop(key, "")) for key in ("timestamp", "level", "event"))
+    return " ".join(
+        [head, *(f"{key}={value!r}" if " " in str(value) else f"{key}={value}" for key, value in entry.items())]
+    )
+
+
+def _plain(value: object) -> object:
+    """Give a value that JSON can hold: times as RFC 3339, durations in seconds."""
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    if isinstance(value, timedelta):
+        return round(value.total_seconds(), 6)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
