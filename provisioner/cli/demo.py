@@ -18,7 +18,7 @@ from rich.live import Live
 from provisioner.cli.board import Board
 from provisioner.daemon import Daemon
 from provisioner.runtime.clock import SystemClock
-from provisioner.simulators.cluster import Cluster, Faults
+from provisioner.simulators.cluster import Cluster
 from provisioner.simulators.management_api import ManagementApi
 from provisioner.simulators.openbao import OpenBao
 
@@ -86,7 +86,7 @@ def _stage(console: Console) -> Iterator[Stage]:
         console.print("starting [bold]OpenBao[/] and a simulated [bold]InfluxDB cluster[/] …")
         bao = stack.enter_context(OpenBao())
         cluster = Cluster(home / "cluster")
-        Faults(home / "cluster").set(activation_lag=ACTIVATION_LAG.total_seconds())
+        cluster.set(activation_lag=ACTIVATION_LAG.total_seconds())
         api = stack.enter_context(ManagementApi(cluster))
         (home / "vault-token").touch(mode=0o600)
         (home / "vault-token").write_text(bao.root_token.reveal())

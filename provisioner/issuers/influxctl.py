@@ -2,7 +2,7 @@
 
 Facts: the command's documented flags; ``management revoke`` prompts without ``--force``; ``management list`` shows
 revoked tokens too; errors go to standard error with a non-zero status; without a credential it opens a browser and
-waits. What it says when it fails is documented nowhere: words are matched, and where they would matter, the list decides.
+waits. What it says when it fails is documented nowhere: words are matched, and where it matters the list decides.
 """
 
 import os
@@ -41,7 +41,7 @@ _UNAUTHENTICATED: Final = re.compile(
     re.IGNORECASE,
 )
 _NEVER_REACHED: Final = re.compile(
-    r"connection refused|no such host|name resolution|network is unreachable|no route to host|dial tcp|tls: |x509|certificate",
+    r"connection refused|no such host|name resolution|network is unreachable|no route to host|dial tcp|tls: |x509",
     re.IGNORECASE,
 )
 _MISUSED: Final = re.compile(

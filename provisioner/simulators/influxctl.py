@@ -1,0 +1,218 @@
+"""A look-alike of influxctl's management commands, over the simulated cluster's state.
+
+``python -m provisioner.simulators.influxctl --simulator-state DIR [global flags] management create|list|revoke …``.
+Flags and outputs are those of InfluxData's documentation; what it does not say is chosen by the cluster's knobs.
+"""
+
+import argparse
+import json
+import sys
+import tomllib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from provisioner.runtime.clock import SystemClock
+from provisioner.simulators.cluster import Cluster, ClusterToken, Knobs
+
+_PROFILE_KEYS: Final = frozenset(
+    {"name", "product", "host", "port", "mgmt_token", "account_id", "cluster_id", "database", "token", "tls", "auth"}
+)
+_FOR_EVER: Final = timedelta(days=1)
+_WARNINGS: Final = (
+    "warn\tplease copy the token and store it in a safe place",
+    "warn\tthis is the *only time* you will see the token",
+)
+_SORTS: Final = ("created", "id", "description", "prefix", "expires", "revoked")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Do one command."""
+    options = _parser().parse_args(arguments)
+    cluster = Cluster(Path(options.simulator_state))
+    knobs, clock = cluster.knobs(), SystemClock()
+    clock.sleep(timedelta(seconds=knobs.latency))
+    _authenticate(options, cluster, knobs)
+    {"create": _create, "list": _list, "revoke": _revoke}[options.action](options, cluster, knobs)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="influxctl", allow_abbrev=False)
+    parser.add_argument("--simulator-state", required=True)
+    for flag in ("--config", "--profile", "--account", "--cluster", "--timeout"):
+        parser.add_argument(flag)
+    for flag in ("--debug", "--trace"):
+        parser.add_argument(flag, action="store_true")
+    management = parser.add_subparsers(dest="command", required=True).add_parser("management", allow_abbrev=False)
+    actions = management.add_subparsers(dest="action", required=True)
+    create = actions.add_parser("create", allow_abbrev=False)
+    create.add_argument("--description", default="")
+    create.add_argument("--expires-at")
+    listing = actions.add_parser("list", allow_abbrev=False)
+    listing.add_argument("--sort", choices=_SORTS, default="created")
+    for command in (create, listing):
+        command.add_argument("--format", choices=("table", "json"), default="table")
+    revoke = actions.add_parser("revoke", allow_abbrev=False)
+    revoke.add_argument("--force", action="store_true")
+    revoke.add_argument("ids", nargs="+")
+    return parser
+
+
+def _authenticate(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
+    """Read the profile as influxctl does, and hang in a device login where there is no credential."""
+    credential = _profile(options).get("mgmt_token") if options.config else None
+    if knobs.unauthenticated or (credential is not None and not cluster.authenticate(credential)):
+        print(
+            "To log in, open your browser at https://login.invalid/activate and enter the code ABCD-EFGH",
+            file=sys.stderr,
+        )
+        SystemClock().sleep(_FOR_EVER)
+        _fail("device login was not completed")
+
+
+def _profile(options: argparse.Namespace) -> dict[str, Any]:
+    try:
+        with Path(options.config).open("rb") as file:
+            content = tomllib.load(file)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        _fail(f"failed to load config file: {error}")
+    profiles = content.get("profile", [])
+    unknown = {*content, *(key for profile in profiles for key in profile)} - _PROFILE_KEYS - {"profile"}
+    if unknown:
+        _fail(f"failed to load config file: unknown keys {sorted(unknown)}")
+    wanted = options.profile or "default"
+    found: list[dict[str, Any]] = [profile for profile in profiles if profile.get("name") == wanted]
+    return found[0] if found else _fail(f"profile {wanted!r} not found in config file")
+
+
+def _create(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
+    if cluster.take("fail_create"):
+        _fail("rpc error: code = Internal desc = the cluster made a mistake")
+    if not options.description:
+        _fail("description must be a non-empty string")
+    expires_at = _moment(options.expires_at) if options.expires_at else None
+    if cluster.take("forget_expiry"):
+        expires_at = None
+    token, string = cluster.create(options.description, expires_at)
+    if cluster.take("hang_create"):
+        SystemClock().sleep(_FOR_EVER)
+    if cluster.take("lose_answer"):
+        _fail("rpc error: code = Unavailable desc = error reading from server: EOF")
+    warn_before, warn_after = (knobs.warn == "stdout", False) if options.format == "json" else (False, True)
+    _warn(sys.stdout if warn_before else sys.stderr, wanted=knobs.warn != "none" and options.format == "json")
+    if options.format == "table" or knobs.style == "text":
+        _print_box(token)
+        _warn(sys.stderr if knobs.warn == "stderr" else sys.stdout, wanted=warn_after or knobs.style == "text")
+        print(string)
+        return
+    entry = _entry(token, knobs) | {_spelt(knobs.secret_key, knobs): string}
+    wrapped: object = {"token": entry} if knobs.style == "wrapped" else [entry] if knobs.style == "array" else entry
+    print(json.dumps(wrapped, indent=2))
+
+
+def _list(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
+    if cluster.take("fail_list"):
+        _fail("rpc error: code = Unavailable desc = connection error: connection refused")
+    if cluster.take("hang_list"):
+        SystemClock().sleep(_FOR_EVER)
+    tokens = sorted(cluster.tokens(), key=lambda token: _sort_key(token, options.sort))
+    if options.format == "json":
+        if knobs.warn == "stdout":
+            print("warn\ta newer version of influxctl is available")
+        entries = [_entry(token, knobs) for token in tokens]
+        print(json.dumps({"management_tokens": entries} if knobs.style == "wrapped" else entries, indent=2))
+        return
+    print("ID | DESCRIPTION | PREFIX | CREATED AT | EXPIRES AT | REVOKED AT")
+    for token in tokens:
+        times = (token.created_at, token.expires_at, token.revoked_at)
+        print(" | ".join((token.token_id, token.description, token.prefix, *(_for_people(time) for time in times))))
+
+
+def _revoke(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
+    del knobs
+    if cluster.take("fail_revoke"):
+        _fail("rpc error: code = Internal desc = the cluster made a mistake")
+    if cluster.take("hang_revoke"):
+        SystemClock().sleep(_FOR_EVER)
+    if not options.force:
+        print("Are you sure? [y/N] ", end="", flush=True)
+        if sys.stdin.readline().strip().lower() != "y":
+            _fail("aborted")
+    missing = [token_id for token_id in options.ids if not cluster.revoke(token_id)]
+    if missing:
+        _fail(f"rpc error: code = NotFound desc = token {missing[0]} not found")
+
+
+def _entry(token: ClusterToken, knobs: Knobs) -> dict[str, object]:
+    """Give the object of the documented sample; keys without a value are left out."""
+    nobody = "11111111-1111-1111-1111-111111111111"
+    times = {"created_at": token.created_at, "expires_at": token.expires_at, "revoked_at": token.revoked_at}
+    entry: dict[str, object] = {
+        "id": token.token_id,
+        "account_id": nobody,
+        "token_prefix": token.prefix,
+        "description": token.description,
+        "created_by": nobody,
+    }
+    entry |= {key: _time(moment, knobs) for key, moment in times.items() if moment is not None}
+    return {_spelt(key, knobs): value for key, value in entry.items()}
+
+
+def _time(moment: datetime, knobs: Knobs) -> object:
+    if knobs.style in {"rfc3339", "camel"}:
+        return moment.isoformat().replace("+00:00", "Z")
+    nanos = {"nanos": moment.microsecond * 1000} if moment.microsecond else {}
+    return {"seconds": int(moment.timestamp()), **nanos}
+
+
+def _spelt(key: str, knobs: Knobs) -> str:
+    if knobs.style != "camel":
+        return key
+    first, *rest = key.split("_")
+    return first + "".join(part.title() for part in rest)
+
+
+def _print_box(token: ClusterToken) -> None:
+    rows = {
+        "id": token.token_id,
+        "description": token.description,
+        "expires at": _for_people(token.expires_at),
+        "revoked at": _for_people(token.revoked_at),
+    }
+    edge = "+" + "-" * 14 + "+" + "-" * 90 + "+"
+    print(edge, *(f"| {key:>12} | {value:<88} |" for key, value in rows.items()), edge, sep="\n")
+
+
+def _warn(stream: Any, *, wanted: bool) -> None:  # noqa: ANN401  # a text stream
+    if wanted:
+        print(*_WARNINGS, sep="\n", file=stream, flush=True)
+
+
+def _sort_key(token: ClusterToken, sort: str) -> str:
+    value = {"created": token.created_at, "expires": token.expires_at, "revoked": token.revoked_at}.get(sort)
+    return {"id": token.token_id, "description": token.description, "prefix": token.prefix}.get(sort) or str(
+        value or ""
+    )
+
+
+def _for_people(moment: datetime | None) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        _fail(f'invalid value "{text}" for flag -expires-at: parsing time')
+    if moment.tzinfo is None:
+        _fail(f'invalid value "{text}" for flag -expires-at: a zone is missing')
+    return moment.astimezone(UTC)
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"Error: {message}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
