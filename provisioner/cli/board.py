@@ -139,7 +139,7 @@ class Board:
                 table.add_row(
                     Text(row.name, style="bold") if first else "",
                     state_text(row.state) if first else "",
-                    Text(row.phase, style="italic") if first else Text("overlap", style="yellow"),
+                    Text(row.phase, style="italic") if first or life is None else Text(life.state),
                     _short(life.token_id) if life else "-",
                     _bar(life, now) if life else "",
                     _left(life.expires_at - now) if life else "-",

@@ -25,7 +25,7 @@ from provisioner.domain.model import (
 )
 from provisioner.domain.retirement import retirements
 from provisioner.domain.steps import GATHER_KEY, TRY_KEY, Copy, Finding, Mint, Refuse, Rest, Revoke, TryStored
-from provisioner.domain.timing import rfc3339, rotation_due
+from provisioner.domain.timing import rfc3339, rotation_due, whole_seconds
 
 _NOT_READ = "not asked: a truth could not be read"
 _NOTHING_STORED = "nothing is stored"
@@ -175,8 +175,8 @@ def rotation_is_due(snapshot: Snapshot, now: datetime) -> Finding:
         return Finding(message=_NOTHING_STORED)
     due = rotation_due(snapshot.token, *life)
     if now < due:
-        return Finding(message=f"rotation is due at {rfc3339(due)}", until=due)
-    message = f"rotation has been due since {rfc3339(due)}"
+        return Finding(message=f"rotation is due at {rfc3339(whole_seconds(due))}", until=due)
+    message = f"rotation has been due since {rfc3339(whole_seconds(due))}"
     return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.trigger))
 
 

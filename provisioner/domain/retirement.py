@@ -13,7 +13,7 @@ from provisioner.domain.model import (
     Stored,
     TrialResult,
 )
-from provisioner.domain.timing import rfc3339
+from provisioner.domain.timing import rfc3339, whole_seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,7 @@ def _predecessor(snapshot: Snapshot, primary: Stored, record: Record, target: Is
     if record.compromised:
         return Retirement(target=target, revoke_at=record.stored_at, why="was replaced as compromised", is_orphan=False)
     revoke_at = stored_since(primary, record) + snapshot.token.overlap
-    why = f"was replaced; its overlap ends at {rfc3339(revoke_at)}"
+    why = f"was replaced, with an overlap until {rfc3339(whole_seconds(revoke_at))}"
     return Retirement(target=target, revoke_at=revoke_at, why=why, is_orphan=False)
 
 
@@ -144,7 +144,7 @@ def _orphan(snapshot: Snapshot, primary: Stored, record: Record | None, target: 
         revoke_at = target.created_at
     elif record is not None:  # it may have been the current one, until a person restored an older version
         revoke_at = max(revoke_at, stored_since(primary, record) + snapshot.token.overlap)
-    why = f"is stored nowhere; its quiet period ends at {rfc3339(revoke_at)}"
+    why = f"is stored nowhere, and is kept until {rfc3339(whole_seconds(revoke_at))}"
     return Retirement(target=target, revoke_at=revoke_at, why=why, fence=fence)
 
 

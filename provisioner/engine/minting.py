@@ -46,7 +46,6 @@ class Rotated:
     issued: IssuedToken
     stored: Stored | None
     """The primary as it was read back; None when the read-back got no answer."""
-    tries: int
 
 
 class Rotation:
@@ -72,12 +71,12 @@ class Rotation:
         self._phase("preflight", lambda: self._store.preflight(self._token.primary))
         self._announce()
         minted, expires_at = self._phase("create", self._create)
-        tries = self._phase("prove", lambda: self._prove(minted))
+        self._phase("prove", lambda: self._prove(minted))
         record = self._record(minted, expires_at)
-        revision = self._phase("commit", lambda: self._commit(record))
+        self._phase("commit", lambda: self._commit(record))
         stored = self._phase("read back", lambda: self._read_back(record))
-        self._tell(record, revision, tries, started)
-        return Rotated(record=record, issued=self._issued(minted, expires_at), stored=stored, tries=tries)
+        self._world.observe(self._finished(started))
+        return Rotated(record=record, issued=self._issued(minted, expires_at), stored=stored)
 
     def _phase(self, name: str, work: Callable[[], T]) -> T:
         started = self._world.clock.monotonic()
@@ -126,20 +125,23 @@ class Rotation:
         listed = None if isinstance(listing, Unreadable) else listing.find(token_id)
         return listed.expires_at if listed else None
 
-    def _prove(self, minted: MintedToken) -> int:
-        """Use the new token until it works; give the number of tries. A refusal means «not yet»."""
+    def _prove(self, minted: MintedToken) -> None:
+        """Use the new token until it works. A refusal means «not yet»."""
         deadline = self._deadline.within(self._token.verify_timeout)
         why, pause, tries = "it was refused", _FIRST_PAUSE, 0
         while True:
             tries += 1
             try:
                 if self._issuer.prove(minted.token, minted.token_id):
-                    return tries
+                    break
             except IssuerUnavailableError as error:
                 why = str(error)
             if not deadline.pause(pause):
                 raise AttemptFailedError(f"the new token {minted.token_id} did not come to work in time: {why}")
             pause = min(pause * 2, _LONGEST_PAUSE)
+        name, rotation_id = self._token.name, self.mark.rotation_id
+        proven = events.TokenProven(name=name, rotation_id=rotation_id, token_id=minted.token_id, tries=tries)
+        self._world.observe(proven)
 
     def _record(self, minted: MintedToken, expires_at: datetime) -> Record:
         now, before, trigger = self._world.clock.now(), self._step.primary.record, self._step.trigger
@@ -158,7 +160,18 @@ class Rotation:
             compromised=trigger.compromised if trigger else False,
         )
 
-    def _commit(self, record: Record) -> str:
+    def _commit(self, record: Record) -> None:
+        """Make the record the stored one, and tell."""
+        stored = events.TokenStored(
+            name=self._token.name,
+            rotation_id=record.rotation_id,
+            token_id=record.token_id,
+            destination=str(self._token.primary),
+            revision=self._write(record),
+        )
+        self._world.observe(stored)
+
+    def _write(self, record: Record) -> str:
         """Write against the revision gathered, and never against a newer one, until it is known what came of it."""
         pause = _FIRST_PAUSE
         while True:
@@ -231,18 +244,11 @@ class Rotation:
         )
         self._world.observe(started)
 
-    def _tell(self, record: Record, revision: str, tries: int, started: float) -> None:
-        name, rotation_id, token_id = self._token.name, record.rotation_id, record.token_id
-        place = str(self._token.primary)
-        took = timedelta(seconds=self._world.clock.monotonic() - started)
-        self._world.observe(events.TokenProven(name=name, rotation_id=rotation_id, token_id=token_id, tries=tries))
-        self._world.observe(
-            events.TokenStored(
-                name=name, rotation_id=rotation_id, token_id=token_id, destination=place, revision=revision
-            )
-        )
-        self._world.observe(
-            events.RotationFinished(
-                name=name, rotation_id=rotation_id, fact=self._fact, took=took, phases=dict(self._phases)
-            )
+    def _finished(self, started: float) -> events.RotationFinished:
+        return events.RotationFinished(
+            name=self._token.name,
+            rotation_id=self.mark.rotation_id,
+            fact=self._fact,
+            took=timedelta(seconds=self._world.clock.monotonic() - started),
+            phases=dict(self._phases),
         )

@@ -1,0 +1,129 @@
+"""An issuer in memory."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from provisioner.domain.errors import (
+    IssuerRefusedError,
+    IssuerUnavailableError,
+    OutcomeUnknownError,
+    TokenUnreadableError,
+)
+from provisioner.domain.mark import Mark
+from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken
+from provisioner.domain.secret import SecretText
+from provisioner.ports.clock import Clock
+from tests.fakes.faults import Fault, Faults
+
+
+@dataclass(slots=True)
+class FakeIssuer:
+    """The Issuer port over a dictionary; passes ``tests/contract/test_issuer.py``."""
+
+    clock: Clock
+    name: str = "cluster"
+    proves_by_use: bool = False
+    keeps_expired: bool = False
+    activation_lag: timedelta = timedelta(0)
+    stale: timedelta = timedelta(0)
+    forget_expiry: bool = False
+    faults: Faults = field(default_factory=Faults)
+    tokens: dict[str, IssuedToken] = field(default_factory=dict)
+    strings: dict[str, str] = field(default_factory=dict)
+    late: list[CreateRequest] = field(default_factory=list)
+
+    def list(self) -> Listing:
+        """See the port."""
+        self._fail(self.faults.next("list"))
+        until = self.clock.now() - self.stale
+        seen = tuple(
+            replace(token, revoked_at=token.revoked_at if token.revoked_at and token.revoked_at <= until else None)
+            for token in self.tokens.values()
+            if token.created_at is None or token.created_at <= until
+        )
+        return Listing(tokens=seen, keeps_expired=self.keeps_expired, proves_by_use=self.proves_by_use)
+
+    def create(self, request: CreateRequest) -> MintedToken:
+        """See the port."""
+        fault = self.faults.next("create")
+        if fault is Fault.LATE:
+            self.late.append(request)
+            raise OutcomeUnknownError("the fake issuer did not answer")
+        if fault in {Fault.BEFORE, Fault.REFUSED}:
+            self._fail(fault)
+        issued, string = self.add(request.description, None if self.forget_expiry else request.expires_at)
+        if fault is Fault.AFTER:
+            raise OutcomeUnknownError("the fake issuer did not answer")
+        if fault is Fault.UNREADABLE:
+            raise TokenUnreadableError("the fake issuer's answer holds no token string")
+        return MintedToken(
+            token=SecretText(string),
+            token_id=issued.token_id,
+            created_at=issued.created_at,
+            expires_at=issued.expires_at,
+        )
+
+    def prove(self, token: SecretText, token_id: str) -> bool:
+        """See the port."""
+        self._fail(self.faults.next("prove"))
+        if not self.proves_by_use:
+            listed = self.tokens.get(token_id)
+            return listed is not None and listed.is_live(self.clock.now())
+        return self.works(token.reveal())
+
+    def revoke(self, token: IssuedToken) -> None:
+        """See the port."""
+        fault = self.faults.next("revoke")
+        if fault in {Fault.BEFORE, Fault.REFUSED}:
+            self._fail(fault)
+        self.revoke_by_hand(token.token_id)
+        if fault is not None:
+            raise OutcomeUnknownError("the fake issuer did not answer")
+
+    def close(self) -> None:
+        """See the port."""
+
+    # --- for tests ------------------------------------------------------------------------------------
+
+    def add(self, description: str, expires_at: datetime | None) -> tuple[IssuedToken, str]:
+        """Create a token, as anybody could."""
+        token_id = f"{'token' if self.name == 'cluster' else self.name}-{len(self.tokens) + 1}"
+        issued = IssuedToken(
+            issuer=self.name,
+            token_id=token_id,
+            mark=Mark.found_in(description),
+            created_at=self.clock.now(),
+            expires_at=expires_at,
+        )
+        self.tokens[token_id] = issued
+        self.strings[token_id] = f"M.V1.{self.name}-string-of-{token_id}"
+        return issued, self.strings[token_id]
+
+    def deliver(self) -> None:
+        """Let the creates land that were under way."""
+        while self.late:
+            request = self.late.pop(0)
+            self.add(request.description, request.expires_at)
+
+    def revoke_by_hand(self, token_id: str) -> None:
+        """Revoke a token, as anybody could."""
+        token = self.tokens.get(token_id)
+        if token is not None and token.revoked_at is None:
+            self.tokens[token_id] = replace(token, revoked_at=self.clock.now())
+
+    def works(self, string: str) -> bool:
+        """Tell whether that string is a live token's, and active."""
+        now = self.clock.now()
+        return any(
+            self.strings[token_id] == string
+            and token.is_live(now)
+            and (token.created_at or now) + self.activation_lag <= now
+            for token_id, token in self.tokens.items()
+        )
+
+    @staticmethod
+    def _fail(fault: Fault | None) -> None:
+        if fault is Fault.REFUSED:
+            raise IssuerRefusedError("the fake issuer says no")
+        if fault is not None:
+            raise IssuerUnavailableError("the fake issuer cannot be reached")

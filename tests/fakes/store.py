@@ -1,0 +1,112 @@
+"""A store in memory, with versions and compare-and-set."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from provisioner.domain.errors import (
+    ConflictError,
+    OutcomeUnknownError,
+    StoreRefusedError,
+    StoreUnavailableError,
+)
+from provisioner.domain.mark import Owner
+from provisioner.domain.model import Destination, Record, Reservation, Stored
+from provisioner.domain.record import read_document, to_document
+from provisioner.ports.clock import Clock
+from tests.fakes.faults import Fault, Faults
+
+Document = dict[str, object]
+
+
+@dataclass(slots=True)
+class FakeStore:
+    """The Store port over lists of versions, as KV version 2 keeps them; passes ``tests/contract/test_store.py``."""
+
+    clock: Clock
+    name: str = "vault"
+    faults: Faults = field(default_factory=Faults)
+    writable: bool = True
+    down: bool = False
+    versions: dict[str, list[tuple[Document | None, datetime]]] = field(default_factory=dict)
+    late: list[Callable[[], object]] = field(default_factory=list)
+
+    def preflight(self, destination: Destination) -> None:
+        """See the port."""
+        self._fail(self.faults.next("preflight"))
+        if not self.writable:
+            raise StoreRefusedError(f"the fake store would not accept a write at {destination}")
+
+    def read(self, destination: Destination, owner: Owner) -> Stored:
+        """See the port."""
+        self._fail(self.faults.next("read"))
+        versions = self.versions.get(destination.path, [])
+        document, written_at = versions[-1] if versions else (None, None)
+        content, faithful = read_document(document, owner, destination)
+        return Stored(
+            destination=destination,
+            revision=str(len(versions)),
+            content=content,
+            written_at=written_at if document is not None else None,
+            faithful=faithful,
+        )
+
+    def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
+        """See the port."""
+        fault = self.faults.next("write")
+        document = to_document(content, owner, destination)
+        if fault is Fault.LATE:
+            self.late.append(lambda: self._put(destination.path, document, expected))
+            raise OutcomeUnknownError("the fake store did not answer")
+        if fault in {Fault.BEFORE, Fault.REFUSED}:
+            self._fail(fault)
+        self._fail(None)
+        if not self.writable:
+            raise StoreRefusedError(f"the fake store denied writing {destination}")
+        if not self._put(destination.path, document, expected):
+            raise ConflictError(f"writing {destination} came too late")
+        if fault is not None:
+            raise OutcomeUnknownError("the fake store did not answer")
+        return str(len(self.versions[destination.path]))
+
+    def check(self, destinations: Sequence[tuple[Destination, Owner]]) -> Sequence[str]:
+        """See the port."""
+        del destinations
+        self._fail(self.faults.next("check"))
+        return ()
+
+    def close(self) -> None:
+        """See the port."""
+
+    # --- for tests ------------------------------------------------------------------------------------
+
+    def deliver(self) -> None:
+        """Let the writes land that were under way, as far as their revision still is the newest."""
+        while self.late:
+            self.late.pop(0)()
+
+    def put_by_hand(self, path: str, document: Document | None) -> None:
+        """Write a version as a person would; None deletes the newest."""
+        self.versions.setdefault(path, []).append((document, self.clock.now()))
+
+    def delete_newest(self, path: str) -> None:
+        """Soft-delete the newest version: its number stays."""
+        self.versions[path][-1] = (None, self.versions[path][-1][1])
+
+    def document(self, path: str) -> Document | None:
+        """Give what consumers read."""
+        versions = self.versions.get(path)
+        return versions[-1][0] if versions else None
+
+    def _put(self, path: str, document: Document, expected: str) -> bool:
+        versions = self.versions.setdefault(path, [])
+        if str(len(versions)) != expected:
+            return False
+        versions.append((document, self.clock.now()))
+        return True
+
+    def _fail(self, fault: Fault | None) -> None:
+        if fault is Fault.REFUSED:
+            raise StoreRefusedError("the fake store says no")
+        if fault is not None or self.down:
+            raise StoreUnavailableError("the fake store cannot be reached")

@@ -1,0 +1,157 @@
+"""A whole world of fakes around the real engine, with replicas that each have a memory of their own."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from provisioner.domain.events import Event
+from provisioner.domain.mark import Mark
+from provisioner.domain.model import ManagedToken, Memory, Record, Trigger
+from provisioner.domain.record import read_document
+from provisioner.engine.gather import Listings
+from provisioner.engine.reconcile import Outcome, reconcile
+from provisioner.engine.world import World
+from tests.builders import OTHER_PLACE, PLACE, a_token, uid
+from tests.fakes.clock import FakeClock
+from tests.fakes.entropy import FakeEntropy
+from tests.fakes.issuer import FakeIssuer
+from tests.fakes.store import FakeStore
+from tests.invariants import Invariants
+
+
+class Died(BaseException):
+    """The process has died: nothing of the engine may catch it."""
+
+
+class Rig:
+    """One name, its issuers and its store; every port call and every step is watched by the invariants."""
+
+    def __init__(self, token: ManagedToken | None = None, *, replicas: int = 1, proves_by_use: bool = False) -> None:
+        self.token = token or a_token()
+        self.clock, self.entropy = FakeClock(), FakeEntropy()
+        self.issuer = FakeIssuer(self.clock, proves_by_use=proves_by_use)
+        self.former = FakeIssuer(self.clock, name="former", proves_by_use=proves_by_use)
+        self.store = FakeStore(self.clock)
+        self.events: list[Event] = []
+        self.world = World(
+            issuers={"cluster": self.issuer, "former": self.former},
+            stores={"vault": self.store},
+            clock=self.clock,
+            entropy=self.entropy,
+            observe=self._observe,
+        )
+        self.memories = [Memory() for _ in range(replicas)]
+        self.invariants = Invariants(self, replicas=replicas)
+        self.watch(lambda _: None)
+
+    def _observe(self, event: Event) -> None:
+        self.events.append(event)
+        self.invariants.check_output(repr(event))
+
+    def watch(self, interfere: Callable[[str], None]) -> None:
+        """Check the invariants before every port call, and let ``interfere`` do something there."""
+
+        def before(operation: str) -> None:
+            self.invariants.check()
+            interfere(operation)
+            self.invariants.check()
+
+        for faults in (self.issuer.faults, self.former.faults, self.store.faults):
+            faults.before_call = before
+
+    def reconcile(self, trigger: Trigger | None = None, *, replica: int = 0) -> Outcome:
+        """Let a replica do what is to be done now."""
+        memory = self.memories[replica]
+        outcome = reconcile(self.world, self.token, Listings(self.world), memory=memory, trigger=trigger)
+        self.memories[replica] = outcome.memory
+        self.invariants.check()
+        self.invariants.check_output(repr(outcome), *outcome.failures)
+        return outcome
+
+    def crash(self, replica: int = 0) -> None:
+        """Forget everything that the replica remembers, as a restart does."""
+        self.memories[replica] = Memory()
+
+    def reconcile_and_die_before(self, operation: str, count: int = 1, trigger: Trigger | None = None) -> bool:
+        """Let a pass run into its process's death before the ``count``-th call of an operation; ``any`` counts all.
+
+        Gives whether it came so far. What the process remembered is lost either way.
+        """
+        left = count
+
+        def interfere(called: str) -> None:
+            nonlocal left
+            left -= operation in {called, "any"}
+            if left == 0:
+                raise Died
+
+        self.watch(interfere)
+        try:
+            self.reconcile(trigger)
+        except Died:
+            return True
+        else:
+            return False
+        finally:
+            self.watch(lambda _: None)
+            self.crash()
+
+    def pass_time(self, duration: timedelta, step: timedelta = timedelta(minutes=10)) -> None:
+        """Let time go by, with a pass at least every ``step`` and whenever the decision says, as the daemon does."""
+        end = self.clock.now() + duration
+        while self.clock.now() < end:
+            until = getattr(self.reconcile().decision.step, "until", self.clock.now())
+            wake = max(min(until, self.clock.now() + step, end), self.clock.now() + timedelta(seconds=1))
+            self.clock.advance(wake - self.clock.now())
+        self.reconcile()
+
+    def settle(self) -> None:
+        """Let everything come to rest without further faults, and check that nothing is left over."""
+        for faults in (self.issuer.faults, self.store.faults):
+            faults.queues.clear()
+            faults.always.clear()
+        self.store.down = False
+        self.store.deliver()
+        self.issuer.deliver()
+        self.pass_time(self.token.orphan_quiet_period + self.token.overlap + timedelta(hours=1))
+        self.invariants.check_nothing_leaks()
+
+    @property
+    def record(self) -> Record | None:
+        """What consumers read."""
+        content, _ = read_document(self.store.document(PLACE.path), self.token.owner, PLACE)
+        return content if isinstance(content, Record) else None
+
+    @property
+    def current_id(self) -> str | None:
+        """The id of the stored token."""
+        return self.record.token_id if self.record else None
+
+    def live_ids(self) -> set[str]:
+        """Ids of our live tokens, by the issuers' own word."""
+        now = self.clock.now()
+        return {
+            token.token_id
+            for issuer in (self.issuer, self.former)
+            for token in issuer.tokens.values()
+            if token.is_live(now) and token.mark is not None and token.mark.owner == self.token.owner
+        }
+
+    def orphan(self, number: int = 900) -> str:
+        """Put a token of ours into the cluster that nothing stores, as a crash would leave it; give its id."""
+        mark = Mark(self.token.owner, uid(number))
+        issued, _ = self.issuer.add(mark.described("left over"), self.clock.now() + self.token.ttl)
+        return issued.token_id
+
+    def with_copy(self) -> None:
+        """Give the token a second destination."""
+        self.token = replace(self.token, destinations=(PLACE, OTHER_PLACE))
+
+
+def provisioned(token: ManagedToken | None = None, *, replicas: int = 1, proves_by_use: bool = False) -> Rig:
+    """Give a rig whose token was provisioned a day ago."""
+    rig = Rig(token, replicas=replicas, proves_by_use=proves_by_use)
+    rig.reconcile()
+    rig.clock.advance(timedelta(days=1))
+    rig.reconcile()
+    return rig
