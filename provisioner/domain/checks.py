@@ -36,9 +36,9 @@ def truth_is_unreadable(snapshot: Snapshot, now: datetime) -> Finding:
     unread = [*_unread_store(snapshot), *_unread_issuer(snapshot)]
     if not unread:
         return Finding(message="store and issuer were read")
-    backoff = snapshot.memory.backoffs.get(GATHER_KEY)
+    backoff = snapshot.memory.must_wait(GATHER_KEY, now)
     until = backoff.retry_at if backoff else now + min(snapshot.token.drift_interval, timedelta(seconds=30))
-    return Finding(message="; ".join(unread), step=Rest(until=max(until, now)))
+    return Finding(message="; ".join(unread), step=Rest(until=until))
 
 
 def secret_is_foreign(snapshot: Snapshot, now: datetime) -> Finding:
@@ -71,7 +71,7 @@ def secret_is_missing(snapshot: Snapshot, now: datetime) -> Finding:  # noqa: AR
             message = f"{place} holds a foreign secret that is to be adopted"
         case Record():
             return Finding(message=f"{place} holds a token")
-    return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.trigger))
+    return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.pending_trigger))
 
 
 def stored_token_is_dead(snapshot: Snapshot, now: datetime) -> Finding:
@@ -82,7 +82,7 @@ def stored_token_is_dead(snapshot: Snapshot, now: datetime) -> Finding:
     current, (issued_at, expires_at) = snapshot.current, life
     ended = _end_of_life(record, current, expires_at, now)
     if ended is not None:
-        return Finding(message=ended, step=Mint(primary=primary, trigger=snapshot.trigger))
+        return Finding(message=ended, step=Mint(primary=primary, trigger=snapshot.pending_trigger))
     listing = snapshot.listings.get(record.issuer)
     if not isinstance(listing, Listing):
         return Finding(message=f"the list of issuer {record.issuer} was not read", until=expires_at)
@@ -124,7 +124,7 @@ def _finding_of_trial(snapshot: Snapshot, primary: Stored, record: Record, now: 
         message = f"the stored token {record.token_id} is {listed}, but was refused when tried"
         return Finding(message=message, until=again)
     message = f"the stored token {record.token_id} is {listed}, and was refused when tried"
-    return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.trigger))
+    return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.pending_trigger))
 
 
 def _next_trial(snapshot: Snapshot, trial: Trial) -> datetime | None:
@@ -165,7 +165,7 @@ def issuer_has_changed(snapshot: Snapshot, now: datetime) -> Finding:  # noqa: A
     if record.issuer == snapshot.token.issuer:
         return Finding(message=f"the stored token was issued by {record.issuer}, as configured")
     message = f"the stored token was issued by {record.issuer}, the configuration names {snapshot.token.issuer}"
-    return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.trigger))
+    return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.pending_trigger))
 
 
 def rotation_is_due(snapshot: Snapshot, now: datetime) -> Finding:
@@ -173,11 +173,11 @@ def rotation_is_due(snapshot: Snapshot, now: datetime) -> Finding:
     primary, life = snapshot.primary, snapshot.life
     if life is None or not isinstance(primary, Stored):
         return Finding(message=_NOTHING_STORED)
-    due = rotation_due(snapshot.token, *life)
+    due = rotation_due(snapshot.token, *life, now)
     if now < due:
         return Finding(message=f"rotation is due at {rfc3339(whole_seconds(due))}", until=due)
     message = f"rotation has been due since {rfc3339(whole_seconds(due))}"
-    return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.trigger))
+    return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.pending_trigger))
 
 
 def destination_differs(snapshot: Snapshot, now: datetime) -> Finding:

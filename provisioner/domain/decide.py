@@ -7,7 +7,7 @@ from typing import Final
 
 from provisioner.domain import checks
 from provisioner.domain.model import Snapshot
-from provisioner.domain.retirement import live_marked
+from provisioner.domain.retirement import MOST_LIVE_TOKENS, live_marked
 from provisioner.domain.steps import Decision, Finding, Mint, Refuse, Rest
 
 Check = Callable[[Snapshot, datetime], Finding]
@@ -26,8 +26,6 @@ CHAIN: Final[tuple[Check, ...]] = (
 """The checks in the protocol's order, facts 1 to 9; fact 10 is that none of them holds."""
 
 NOTHING_IS_DUE: Final = "nothing_is_due"
-MOST_LIVE_TOKENS: Final = 3
-"""With that many live marked tokens of a name already, nothing is minted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

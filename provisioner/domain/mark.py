@@ -60,4 +60,4 @@ class Mark:
             rotation_id = str(UUID(match["rotation_id"]))
         except ValueError:
             return None
-        return cls(Owner(match["instance"], match["name"]), rotation_id)
+        return cls(Owner(match["instance"], match["name"]), rotation_id) if rotation_id in match.group() else None

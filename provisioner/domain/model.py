@@ -361,6 +361,14 @@ class Snapshot:
         expires = current.expires_at if current else None
         return created or record.issued_at, expires or record.expires_at
 
+    @property
+    def pending_trigger(self) -> Trigger | None:
+        """The manual trigger, unless the stored record knows of it already."""
+        honoured = (
+            self.trigger is not None and self.record is not None and self.record.has_honoured(self.trigger.request_id)
+        )
+        return None if honoured else self.trigger
+
     def marked(self) -> tuple[IssuedToken, ...]:
         """All tokens of this name on every readable list, dead ones included."""
         readable = (listing for listing in self.listings.values() if isinstance(listing, Listing))

@@ -23,6 +23,8 @@ RECORD_FIELDS: Final = (
     "compromised",
 )
 """Our names for the fields of a record; a destination's ``fields`` may map them to consumers' names."""
+_OPTIONAL: Final = frozenset({"stored_at", "request_id", "past_requests", "compromised"})
+"""Fields without which a record is whole all the same."""
 
 
 def to_document(content: Record | Reservation, owner: Owner, destination: Destination) -> dict[str, object]:
@@ -53,25 +55,32 @@ def read_document(
 ) -> tuple[Content, bool]:
     """Read what a store holds: its content, and whether it is spelled just as we would write it.
 
-    A field is looked for under its mapped name, then under its own, so that a mapping added later
-    does not make a live token unreadable. No value ever appears in what is said of a bad one.
+    The record may have been written under another mapping: it is read by its mapped names, by our own names, and by
+    a mixture of both, and the first way that gives a whole record counts. No value appears in what is said of it.
     """
     if document is None:
         return Absent(), True
-    found = _Fields(document, destination)
+    readings = [_read(_Fields(document, names), owner) for names in _spellings(destination)]
+    content = next((reading for reading in readings if isinstance(reading, Record)), readings[-1])
+    if isinstance(content, Record):
+        return content, to_document(content, owner, destination) == dict(document)
+    return content, not isinstance(content, Damaged)
+
+
+def _spellings(destination: Destination) -> tuple[Mapping[str, tuple[str, ...]], ...]:
+    """Give, for each way to read, the names under which each of our fields is looked for, in order."""
+    both = {name: (destination.fields.get(name, name), name) for name in RECORD_FIELDS}
+    either = {name: names for name, names in both.items() if name in _OPTIONAL}
+    mapped, ours = ({name: names[way : way + 1] for name, names in both.items()} for way in (0, 1))
+    return mapped | either, ours | either, both
+
+
+def _read(found: "_Fields", owner: Owner) -> Content:
     written_owner = found.text("owner")
     if written_owner != str(owner):
-        why = (
-            f"its owner is {written_owner!r}"
-            if (written_owner or "").startswith("provisioner/")
-            else "it has no owner field of ours"
-        )
-        return Foreign(why=why), True
-    if found.text("token") is None:
-        return Reservation(), True
-    content = _record(found, owner)
-    faithful = isinstance(content, Record) and to_document(content, owner, destination) == dict(document)
-    return content, faithful
+        is_mark = (written_owner or "").startswith("provisioner/")
+        return Foreign(why=f"its owner is {written_owner!r}" if is_mark else "it has no owner field of ours")
+    return Reservation() if found.text("token") is None else _record(found, owner)
 
 
 def _record(found: "_Fields", owner: Owner) -> Record | Damaged:
@@ -104,13 +113,11 @@ def _record(found: "_Fields", owner: Owner) -> Record | Damaged:
 class _Fields:
     """Looks fields up by our names in a document that may spell them otherwise."""
 
-    def __init__(self, document: Mapping[str, object], destination: Destination) -> None:
-        self._document = document
-        self._names = destination.fields
+    def __init__(self, document: Mapping[str, object], names: Mapping[str, tuple[str, ...]]) -> None:
+        self._document, self._names = document, names
 
     def value(self, name: str) -> object:
-        mapped = self._names.get(name, name)
-        return self._document[mapped] if mapped in self._document else self._document.get(name)
+        return next((self._document[key] for key in self._names[name] if key in self._document), None)
 
     def text(self, name: str) -> str | None:
         value = self.value(name)
@@ -123,6 +130,6 @@ class _Fields:
     def moment(self, name: str) -> datetime | None:
         try:
             moment = datetime.fromisoformat(self.text(name) or "")
-        except ValueError:
+            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        except (ValueError, OverflowError):  # no time, or one that has no place in UTC
             return None
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, assert_never
 
 from provisioner.domain.model import (
+    Absent,
+    Damaged,
     EndedAttempt,
+    Foreign,
     IssuedToken,
     Listing,
     Record,
@@ -14,6 +18,10 @@ from provisioner.domain.model import (
     TrialResult,
 )
 from provisioner.domain.timing import rfc3339, whole_seconds
+
+MOST_LIVE_TOKENS: Final = 3
+"""With that many live marked tokens of a name already, nothing is minted."""
+_NO_FENCE: Final = "what is stored can neither be read nor be written over; restore it, or delete it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,21 +100,35 @@ def _retirement(snapshot: Snapshot, target: IssuedToken, now: datetime) -> Retir
         return Retirement(target=target, revoke_at=now, why="has expired and still keeps its name")
     older = record is not None and _is_predecessor(snapshot, target)
     ended = snapshot.memory.ended_attempt(target.mark.rotation_id) if target.mark else None
-    if ended is not None:
-        fence = record or Reservation() if ended.may_land and not older else None
-        return _given_up(snapshot, primary, target, ended, fence)
+    if ended is not None and not (older and ended.may_land):  # one that may have landed may have been current
+        return _given_up(snapshot, primary, target, ended)
     if record is not None and older:
-        return _predecessor(snapshot, primary, record, target)
+        return _predecessor(snapshot, primary, record, target, now)
     return _orphan(snapshot, primary, record, target)
 
 
-def _given_up(
-    snapshot: Snapshot, primary: Stored, target: IssuedToken, ended: EndedAttempt, fence: Record | Reservation | None
-) -> Retirement:
+def _given_up(snapshot: Snapshot, primary: Stored, target: IssuedToken, ended: EndedAttempt) -> Retirement:
     """A token that was never the current one, and of which this process knows that it never will be."""
-    fenced = snapshot.memory.is_fenced(ended.rotation_id, primary.revision)
     why = "was left by an attempt that was given up"
-    return Retirement(target=target, revoke_at=ended.ended_at, why=why, fence=None if fenced else fence)
+    if not ended.may_land or snapshot.memory.is_fenced(ended.rotation_id, primary.revision):
+        return Retirement(target=target, revoke_at=ended.ended_at, why=why)
+    fence = _fence(primary)
+    if fence is None:
+        return Retirement(target=target, revoke_at=None, why=f"{why}, and is kept: {_NO_FENCE}")
+    return Retirement(target=target, revoke_at=ended.ended_at, why=why, fence=fence)
+
+
+def _fence(primary: Stored) -> Record | Reservation | None:
+    """Give what to write again, unchanged, before an orphan is revoked; None where that would destroy something."""
+    match primary.content:
+        case Record() as record:
+            return record
+        case Absent() | Reservation():
+            return Reservation()
+        case Damaged() | Foreign():
+            return None
+        case _:
+            assert_never(primary.content)
 
 
 def _is_predecessor(snapshot: Snapshot, target: IssuedToken) -> bool:
@@ -117,9 +139,9 @@ def _is_predecessor(snapshot: Snapshot, target: IssuedToken) -> bool:
     return target.created_at < current.created_at
 
 
-def _predecessor(snapshot: Snapshot, primary: Stored, record: Record, target: IssuedToken) -> Retirement:
+def _predecessor(snapshot: Snapshot, primary: Stored, record: Record, target: IssuedToken, now: datetime) -> Retirement:
     """A token older than the current one: no write of it can land, since the revision has moved past it."""
-    held_back = _held_back(snapshot, record)
+    held_back = _held_back(snapshot, record, now)
     if held_back:
         return Retirement(target=target, revoke_at=None, why=f"was replaced, and is kept: {held_back}", is_orphan=False)
     if record.compromised:
@@ -131,32 +153,40 @@ def _predecessor(snapshot: Snapshot, primary: Stored, record: Record, target: Is
 
 def _orphan(snapshot: Snapshot, primary: Stored, record: Record | None, target: IssuedToken) -> Retirement:
     """A token that a crash, a lost answer or a roll-back left: a late write of it may be under way yet."""
-    rotation_id = target.mark.rotation_id if target.mark else ""
-    fenced = snapshot.memory.is_fenced(rotation_id, primary.revision)
-    fence = None if fenced else record or Reservation()
+    fence = _fence(primary)
+    if fence is None:
+        return Retirement(target=target, revoke_at=None, why=f"is kept: {_NO_FENCE}")
     if target.created_at is None:
         return Retirement(target=target, revoke_at=None, why="is kept: its issuer does not say when it was created")
-    held_back = _held_back(snapshot, record) if record else None
-    if held_back:
-        return Retirement(target=target, revoke_at=None, why=f"is not stored, and is kept: {held_back}")
+    behind = _behind(snapshot) if record else None
+    if behind:
+        return Retirement(target=target, revoke_at=None, why=f"is not stored, and is kept: {behind}")
     revoke_at = target.created_at + snapshot.token.orphan_quiet_period
-    if fenced:  # written when it was due; the fence itself must not put it off
-        revoke_at = target.created_at
-    elif record is not None:  # it may have been the current one, until a person restored an older version
+    if snapshot.memory.is_fenced(target.mark.rotation_id if target.mark else "", primary.revision):
+        revoke_at, fence = target.created_at, None  # the fence was due, and must not put off what it was made for
+    elif record is not None and not (record.compromised and target.issuer != record.issuer):
+        # it may have been the current one, until a person restored an older version or named another issuer
         revoke_at = max(revoke_at, stored_since(primary, record) + snapshot.token.overlap)
     why = f"is stored nowhere, and is kept until {rfc3339(whole_seconds(revoke_at))}"
     return Retirement(target=target, revoke_at=revoke_at, why=why, fence=fence)
 
 
-def _held_back(snapshot: Snapshot, record: Record) -> str | None:
-    """Say why nothing may be revoked yet, or None."""
+def _held_back(snapshot: Snapshot, record: Record, now: datetime) -> str | None:
+    """Say why no predecessor may be revoked yet, or None."""
+    behind = _behind(snapshot)
+    if behind or is_proven(snapshot):
+        return behind
+    current = snapshot.current
+    if current is not None and not current.is_live(now) and live_marked(snapshot, now) >= MOST_LIVE_TOKENS:
+        return None  # a dead current token will never be proven: its successor needs the room
+    return f"the current token {record.token_id} has not been seen to work"
+
+
+def _behind(snapshot: Snapshot) -> str | None:
+    """Say which destinations do not hold the current token yet, or None."""
     behind = [
         str(destination)
         for place, destination in zip(snapshot.copies, snapshot.token.destinations[1:], strict=True)
-        if not (isinstance(place, Stored) and place.record == record)
+        if not (isinstance(place, Stored) and place.record == snapshot.record)
     ]
-    if behind:
-        return f"{', '.join(behind)} does not hold the current token yet"
-    if not is_proven(snapshot):
-        return f"the current token {record.token_id} has not been seen to work"
-    return None
+    return f"{', '.join(behind)} does not hold the current token yet" if behind else None

@@ -10,13 +10,14 @@ _SECRETS: Final = re.compile(
     | \b(?:hv[sbr]|[sbr])\.[A-Za-z0-9_-]{20,}       # Vault and OpenBao client tokens
     | \beyJ[\w-]+\.[\w-]+(?:\.[\w-]*)?              # JWTs
     | \b(?:AKIA|ASIA)[A-Z0-9]{16}\b                 # AWS access keys
-    | (?i:(?:bearer|token)\s+)[^\s"',;]{16,}        # authorisation headers
+    | (?i:bearer\s+|token\s+(?![0-9a-f-]{36}(?![\w-])))[^\s"',;]{16,}  # authorisation headers, but no id of a token
     | \b[0-9a-fA-F]{40,}\b                          # hashes and hexadecimal keys
     | (?<![\w/.-])(?=[\w+/=-]*[A-Z])(?=[\w+/=-]*[a-z])(?=[\w+/=-]*\d)[\w+/=-]{40,}  # base64, but no path
     """,
     re.VERBOSE,
 )
-_CONTROLS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x1f\x7f]+")
+_COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]+")
 REDACTED: Final = "[redacted]"
 
 
@@ -25,6 +26,7 @@ def scrub(text: str, *, longest: int = 300, known: tuple[str, ...] = ()) -> str:
 
     ``known`` are strings that must not appear, whatever they look like. UUIDs and paths stay readable.
     """
+    text = _COLOURS.sub("", text)  # first: a colour code in or before a secret would hide it
     for secret in known:
         if secret:
             text = text.replace(secret, REDACTED)

@@ -30,7 +30,8 @@ class SecretText:
         """Compare in constant time with another SecretText; any other type is never equal."""
         if not isinstance(other, SecretText):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        ours, theirs = (text.reveal().encode(errors="surrogatepass") for text in (self, other))
+        return hmac.compare_digest(ours, theirs)
 
     def __repr__(self) -> str:
         """Show the mask."""

@@ -74,7 +74,7 @@ def status_of(snapshot: Snapshot, decision: Decision, now: datetime, *, rotating
     """Describe where a name stands at ``now``."""
     record, token = snapshot.record, snapshot.token
     life = snapshot.life or (None, None)
-    due = None if life[0] is None or life[1] is None else rotation_due(token, life[0], life[1])
+    due = None if life[0] is None or life[1] is None else rotation_due(token, life[0], life[1], now)
     retired = retirements(snapshot, now)
     next_step, next_step_at = _next_step(decision, now, due, retired)
     last = max(snapshot.memory.backoffs.values(), key=_retry_at, default=None)

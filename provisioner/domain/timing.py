@@ -13,19 +13,22 @@ _BACKOFF_DOUBLINGS: Final = 16
 _LARGEST_OFFSET: Final = 0.10
 
 
-def rotation_due(token: ManagedToken, issued_at: datetime, expires_at: datetime) -> datetime:
+def rotation_due(
+    token: ManagedToken, issued_at: datetime, expires_at: datetime, now: datetime | None = None
+) -> datetime:
     """Give the moment at which a token of that life is to be rotated.
 
     At ``rotate_before`` its end, or at the fraction ``rotate_at`` of its actual life; earlier by 0-10 %
     of the margin that remains, by a hash of the name, so that equal lives do not stampede. A window
-    may delay it, but never so far that rotation and overlap would not fit before the end.
+    may delay it, but never so far that rotation and overlap would not fit before the end; one that was missed,
+    as seen from ``now``, is not made up for before the next.
     """
     margin = rotation_margin(token, expires_at - issued_at)
     due = max(issued_at, expires_at - margin * (1 + _LARGEST_OFFSET * stable_fraction(str(token.owner))))
     if token.window is None:
         return due
     latest = max(due, expires_at - token.overlap - token.rotation_timeout)
-    opening = token.window.next_opening(due)
+    opening = token.window.next_opening(max(due, now or due))
     return latest if opening is None else min(opening, latest)
 
 

@@ -36,7 +36,7 @@ _LOGIN: Final = re.compile(
     r"device (?:login|code|authori)|verification|open(?:ing)? (?:a |the |your )?browser|/activate\b", re.IGNORECASE
 )
 _UNAUTHENTICATED: Final = re.compile(
-    r"unauthenticated|unauthori[sz]ed|not (?:logged|authenticated)|permission ?denied|forbidden|\b40[13]\b"
+    r"unauthenticated|unauthori[sz]ed|not (?:logged|authenticated)|permission_?denied|forbidden|\b40[13]\b"
     r"|(?:token|credential)s? (?:is |are |has |have )?(?:expired|revoked|invalid|missing)|invalid (?:token|credential)",
     re.IGNORECASE,
 )
@@ -45,8 +45,13 @@ _NEVER_REACHED: Final = re.compile(
     re.IGNORECASE,
 )
 _MISUSED: Final = re.compile(
-    r"flag provided but not defined|unknown (?:flag|command)|no help topic|config|profile|toml", re.IGNORECASE
+    r"flag provided but not defined|flag needs an argument|unknown (?:flag|command)|unrecognized arguments"
+    r"|no help topic|required (?:flag|argument)|invalid value .* for flag|must be a non-empty"
+    r"|(?:load|read|pars|open)\w* (?:the )?(?:config|profile)|(?:config|profile) .*(?:not found|missing|invalid)"
+    r"|no (?:such )?profile|toml:",
+    re.IGNORECASE,
 )
+_NO_SUCH_TOKEN: Final = re.compile(r"not ?found|no such|does not exist|already revoked", re.IGNORECASE)
 _NO_ENVIRONMENT: Final[Mapping[str, str]] = {"PATH": os.defpath}
 
 
@@ -66,10 +71,17 @@ class InfluxctlIssuer:
         ca_cert: Path | None = None,
         environment: Mapping[str, str] = _NO_ENVIRONMENT,
     ) -> None:
-        """Take how to call it; nothing is called yet. ``environment`` is all that the child sees, besides its HOME."""
+        """Take how to call it; nothing is called yet. ``environment`` is all that the child sees, besides its HOME.
+
+        A relative ``config`` or program path counts from here: the child runs in its own HOME.
+        """
         self._name, self._timeout, self._clock, self._environment = name, timeout, clock, environment
-        global_flags = [*(["--config", str(config)] if config else []), *(["--profile", profile] if profile else [])]
-        self._command = (*command, *global_flags, "management")
+        program, *leading = command
+        if os.sep in program:
+            program = str(Path(program).absolute())
+        config_flags = ["--config", str(config.absolute())] if config else []
+        profile_flags = ["--profile", profile] if profile else []
+        self._command = (program, *leading, *config_flags, *profile_flags, "management")
         self._home = _private_home()
         self._proof = ManagementProof(management_api, timeout=timeout, ca_cert=ca_cert) if management_api else None
 
@@ -99,7 +111,7 @@ class InfluxctlIssuer:
             "create", "--description", request.description, "--expires-at", expires_at, "--format", "json"
         )
         if ended.status != 0:
-            raise self._failure(ended, "creating a token", OutcomeUnknownError)
+            raise self._failure(ended, "creating a token", OutcomeUnknownError, ours=request.description)
         try:
             parsed = parse_create(ended.output)
         except UnreadableOutputError as error:
@@ -126,7 +138,7 @@ class InfluxctlIssuer:
     def revoke(self, token: IssuedToken) -> None:
         """Revoke one token by its id; what is gone already is revoked."""
         ended = self._run("revoke", "--force", token.token_id)
-        if ended.status != 0 and not self._is_gone(token.token_id):
+        if ended.status != 0 and not self._is_gone(token.token_id, ended):
             raise self._failure(ended, f"revoking {token.token_id}", IssuerUnavailableError)
 
     def close(self) -> None:
@@ -139,21 +151,29 @@ class InfluxctlIssuer:
 
     def _run(self, *arguments: str) -> Ended:
         command = (*self._command, *arguments)
+        if not self._home.is_dir():  # a cleaner of temporary files has been here: this process lives for months
+            self._home = _private_home()
         return run_child(command, timeout=self._timeout, home=self._home, environment=self._environment)
 
-    def _failure(self, ended: Ended, doing: str, otherwise: type[ProvisionerError]) -> ProvisionerError:
-        """Tell failures apart by what was said; ``otherwise`` is what an unknown one is for this operation."""
+    def _failure(
+        self, ended: Ended, doing: str, otherwise: type[ProvisionerError], *, ours: str = ""
+    ) -> ProvisionerError:
+        """Tell failures apart by what was said; ``otherwise`` is what an unknown one is for this operation.
+
+        ``ours`` is what we said ourselves, and does not count when influxctl repeats it.
+        """
         said = scrub(_last_words(ended.complaint), longest=200)
         because, place = f": {said}" if said else "", f"{doing} at {self._name}"
-        if _LOGIN.search(ended.complaint + ended.output) or _UNAUTHENTICATED.search(ended.complaint):
+        output, complaint = (text.replace(ours, "") if ours else text for text in (ended.output, ended.complaint))
+        if _LOGIN.search(f"{complaint}\n{output}") or _UNAUTHENTICATED.search(complaint):
             remedy = "put a live management token into mgmt_token of its profile"
             return IssuerRefusedError(f"{place}: influxctl is not authenticated{because}; {remedy}")
         if ended.status is None:
             seconds = f"{self._timeout.total_seconds():g} s"
             return otherwise(f"{place}: influxctl did not end within {seconds} and was killed{because}")
-        if _NEVER_REACHED.search(ended.complaint):
+        if _NEVER_REACHED.search(complaint):
             return IssuerUnavailableError(f"{place}: the cluster cannot be reached{because}")
-        if _MISUSED.search(ended.complaint):
+        if _MISUSED.search(complaint):
             return IssuerRefusedError(
                 f"{place}: influxctl refused the call{because}; check its version, config and profile"
             )
@@ -169,13 +189,18 @@ class InfluxctlIssuer:
             revoked_at=token.revoked_at,
         )
 
-    def _is_gone(self, token_id: str) -> bool:
-        """After a revocation that failed: tell by a fresh list whether there is nothing left to revoke."""
+    def _is_gone(self, token_id: str, ended: Ended) -> bool:
+        """After a revocation that failed: tell by a fresh list whether there is nothing left to revoke.
+
+        A list can be stale: one that lacks the token counts only when influxctl found none either.
+        """
         try:
             listed = self.list().find(token_id)
         except ProvisionerError:
             return False
-        return listed is None or listed.revoked_at is not None
+        if listed is None:
+            return _NO_SUCH_TOKEN.search(ended.complaint) is not None
+        return listed.revoked_at is not None
 
     def _id_of(self, mark: Mark) -> str | None:
         """Find the id of a token just created, whose answer did not say it, by the mark on the list."""

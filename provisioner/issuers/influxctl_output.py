@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from provisioner.domain.scrub import scrub
 from provisioner.domain.secret import SecretText
 
 _IDS: Final = ("id", "tokenid", "managementtokenid")
@@ -34,10 +35,17 @@ _EXPIRES: Final = ("expiresat", "expires", "expiry", "expiration", "expirationti
 _REVOKED: Final = ("revokedat", "revoked", "deletedat")
 _LIST_WRAPPERS: Final = ("tokens", "managementtokens", "items", "data", "result")
 _CREATE_WRAPPERS: Final = (*_LIST_WRAPPERS, "token", "managementtoken", "tokeninfo", "details", "metadata")
-_KNOWN_SHAPE: Final = re.compile(r"(?:M\.V\d+\.|apiv\d+_)\S+")
+_KNOWN_SHAPE: Final = re.compile(r"(?:M\.V\d+\.|apiv\d+_)[!-~]+")
+_SENDABLE: Final = re.compile(r"[!-~]+")
+"""What an authorisation header can carry."""
+_BARE_TOKEN: Final = re.compile(r"[\w.+/=~-]{32,}", re.ASCII)
+_MASK: Final = re.compile(r"[*•x.-]+|\W*(?:redacted|hidden|masked|none|null)\W*", re.IGNORECASE)
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _TABLE_ROW: Final = re.compile(r"^\s*[|│]\s*([^|│]+?)\s*[|│]\s*([^|│]*?)\s*[|│]\s*$")
+_BORDER: Final = re.compile(r"[-+=|─━│┌┐└┘├┤┬┴┼]*")
 _FRACTION: Final = re.compile(r"(\.\d{6})\d+")
+_BROKEN: Final = object()
 _DEEPEST: Final = 3
 _SHORTEST_SECRET: Final = 32
 _MILLISECONDS_FROM: Final = 1e11
@@ -96,7 +104,7 @@ def parse_time(value: object) -> datetime | None:
     elif isinstance(value, bool):
         moment = None
     elif isinstance(value, int | float):
-        moment = _from_number(float(value))
+        moment = _from_number(value)
     elif isinstance(value, str) and value.strip():
         moment = _from_rfc3339(value.strip())
     return None if moment is None or moment.year <= 1 or moment.timestamp() == 0 else moment
@@ -110,20 +118,39 @@ def _clean(output: str) -> str:
 
 
 def _document(text: str) -> object:
-    """Find the JSON document among lines that are none."""
+    """Find the one JSON document among lines that are none.
+
+    A document begins at the start of a line, so that no inner part of a cut one is taken for the whole: a list that
+    lost its tail must not read as a shorter list.
+    """
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
         pass  # other lines stand around it
-    decoder = json.JSONDecoder()
-    for match in re.finditer(r"(?m)^[ \t]*([\[{]|null\s*$)", text):
-        try:
-            document, _ = decoder.raw_decode(text, match.start(1))
-        except (ValueError, RecursionError):
+    found: list[object] = []
+    end = 0
+    for match in re.finditer(r"(?m)^(?:[\[{]|null\s*$)", text):
+        if match.start() < end:
             continue
+        document, reached = _decoded(text, match.start())
+        if document is _BROKEN and "\n" in text[match.start() : reached].strip():
+            raise UnreadableOutputError("the JSON document is cut short or broken")
         if isinstance(document, dict) or document is None or _holds_objects(document):
-            return document
-    raise UnreadableOutputError("no JSON document was found in the output")
+            found.append(document)
+            end = reached
+    if len(found) != 1:
+        raise UnreadableOutputError(f"{len(found) or 'no'} JSON documents were found in the output, not one")
+    return found[0]
+
+
+def _decoded(text: str, start: int) -> tuple[object, int]:
+    """Decode what begins there, and say how far it reached. The decoder's error holds the text: it ends here."""
+    try:
+        return json.JSONDecoder().raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        return _BROKEN, error.pos
+    except (ValueError, RecursionError):
+        return _BROKEN, len(text)
 
 
 def _holds_objects(document: object) -> bool:
@@ -159,18 +186,25 @@ def _created_entry(document: object, depth: int = 0) -> Mapping[str, object]:
         raise UnreadableOutputError(f"the answer is a {type(document).__name__}, not one object")
     if depth >= _DEEPEST:
         return document
-    fields = _normalised(document)
-    inner = next((fields[key] for key in _CREATE_WRAPPERS if isinstance(fields.get(key), Mapping | list)), None)
-    if inner is None and len(document) == 1 and isinstance(next(iter(document.values())), Mapping):
-        inner = next(iter(document.values()))
-    if inner is None or inner == []:
+    wrapper = next((key for key, value in document.items() if _wraps_created(key, value)), None)
+    if wrapper is None and len(document) == 1 and isinstance(next(iter(document.values())), Mapping):
+        wrapper = next(iter(document))
+    if wrapper is None:
         return document
-    siblings = {key: value for key, value in document.items() if not isinstance(value, Mapping | list)}
-    return {**siblings, **_created_entry(inner, depth + 1)}
+    siblings = {key: value for key, value in document.items() if key != wrapper}
+    return {**siblings, **_created_entry(document[wrapper], depth + 1)}
+
+
+def _wraps_created(key: str, value: object) -> bool:
+    return bool(value) and isinstance(value, Mapping | list) and _bare(key) in _CREATE_WRAPPERS
 
 
 def _normalised(entry: Mapping[str, object]) -> dict[str, object]:
-    return {re.sub(r"[_\-\s]", "", str(key)).lower(): value for key, value in entry.items()}
+    return {_bare(key): value for key, value in entry.items()}
+
+
+def _bare(key: str) -> str:
+    return re.sub(r"[_\-\s]", "", key).lower()
 
 
 # --- one token --------------------------------------------------------------------------------------
@@ -191,30 +225,29 @@ def _parsed(fields: Mapping[str, object], secret: SecretText | None) -> ParsedTo
 def _secret(fields: Mapping[str, object]) -> SecretText | None:
     """Choose the token string: by its known shape, by the reported prefix, else the lone long candidate."""
     others = {_text(_first(fields, keys)) for keys in (_IDS, _PREFIXES, _DESCRIPTIONS)}
-    candidates = {
-        value.strip(): None
-        for key in _SECRETS
-        if isinstance(value := fields.get(key), str) and value.strip() and value.strip() not in others
-    }
+    texts = {value.strip() for key in _SECRETS if isinstance(value := fields.get(key), str)}
+    candidates = {text for text in texts - others if _SENDABLE.fullmatch(text)}
     prefix = _text(_first(fields, _PREFIXES))
-    for chosen in (
-        [text for text in candidates if _KNOWN_SHAPE.fullmatch(text)],
-        [text for text in candidates if prefix and text.startswith(prefix) and len(text) > len(prefix)],
-        [text for text in candidates if len(text) >= _SHORTEST_SECRET and not re.search(r"\s", text)],
-        list(candidates),
-    ):
-        if len(chosen) == 1:
-            return SecretText(chosen[0])
-        if chosen:
-            raise UnreadableOutputError(f"{len(chosen)} keys hold different token strings: which is it?")
-    return None
+    return _lone(
+        {text for text in candidates if _KNOWN_SHAPE.fullmatch(text)}
+        or {text for text in candidates if prefix and text.startswith(prefix) and len(text) > len(prefix)}
+        or {text for text in candidates if len(text) >= _SHORTEST_SECRET and not _UUID.fullmatch(text)}
+        or {text for text in candidates if not _UUID.fullmatch(text) and not _MASK.fullmatch(text)}
+    )
+
+
+def _lone(candidates: set[str]) -> SecretText | None:
+    """Give the one candidate; several different ones are no answer at all."""
+    if len(candidates) > 1:
+        raise UnreadableOutputError(f"{len(candidates)} different token strings: which is it?")
+    return SecretText(candidates.pop()) if candidates else None
 
 
 def _lone_shape(document: object) -> SecretText | None:
-    """Look for the one string of a known shape at any depth, where no known key holds one."""
-    found = {text for text in _strings(document) if _KNOWN_SHAPE.fullmatch(text)}
-    longest = {text for text in found if not any(other != text and other.startswith(text) for other in found)}
-    return SecretText(longest.pop()) if len(longest) == 1 else None
+    """Look for the one string of a known shape at any depth, where no known key holds one. A prefix is too short."""
+    return _lone(
+        {text for text in _strings(document) if _KNOWN_SHAPE.fullmatch(text) and len(text) >= _SHORTEST_SECRET}
+    )
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -229,20 +262,24 @@ def _strings(value: object) -> Iterator[str]:
 
 
 def _from_text(text: str) -> ParsedToken:
-    """Read the output for people: a two-column table, warn lines, and the bare token on the last line."""
+    """Read the output for people: a two-column table, warn lines, and the bare token on a line of its own."""
     rows: dict[str, object] = {}
-    last: str | None = None
+    lines: set[str] = set()
     for line in text.splitlines():
         row = _TABLE_ROW.match(line)
         if row:
             rows[row[1]] = row[2]
-        elif (
-            line.strip() and not re.match(r"\s*(?:warn|WARN|[+|│├┌└─=-])", line) and not re.search(r"\s", line.strip())
-        ):
-            last = line.strip()
-    if last is None or not (_KNOWN_SHAPE.fullmatch(last) or len(last) >= _SHORTEST_SECRET):
+        elif not _BORDER.fullmatch(line.strip()):
+            lines.add(line.strip())
+    fields = _normalised(rows)
+    others = {_text(value) for value in fields.values()}
+    secret = _lone(
+        {line for line in lines if _KNOWN_SHAPE.fullmatch(line)}
+        or {line for line in lines - others if _BARE_TOKEN.fullmatch(line) and not _UUID.fullmatch(line)}
+    )
+    if secret is None:
         raise UnreadableOutputError(f"no token string was found in {len(text.splitlines())} lines of text")
-    return _parsed(_normalised(rows), SecretText(last))
+    return _parsed(fields, secret)
 
 
 # --- values -------------------------------------------------------------------------------------------
@@ -268,11 +305,11 @@ def _from_parts(value: Mapping[str, object]) -> datetime | None:
 
 
 def _from_number(number: float) -> datetime | None:
-    if number > _NANOSECONDS_FROM:
-        number /= 1e9
-    elif number > _MILLISECONDS_FROM:
-        number /= 1e3
     try:
+        if number > _NANOSECONDS_FROM:
+            number /= 1e9
+        elif number > _MILLISECONDS_FROM:
+            number /= 1e3
         return datetime.fromtimestamp(number, UTC)
     except (ValueError, OverflowError, OSError):
         return None
@@ -289,5 +326,5 @@ def _from_rfc3339(text: str) -> datetime | None:
 
 
 def _shown(keys: list[str]) -> str:
-    """Name keys, cut: a key is what the program calls a thing, but who knows."""
-    return ", ".join(key[:40] for key in keys[:12]) or "none"
+    """Name keys, scrubbed and cut: a key is what the program calls a thing, but who knows."""
+    return ", ".join(scrub(key, longest=40) for key in keys[:12]) or "none"

@@ -110,6 +110,9 @@ def _fields(key: str, place: DestinationSettings, extra: Mapping[str, str]) -> I
     for name in place.fields:
         if name not in RECORD_FIELDS:
             yield f"{key}.fields.{name}: is not a field of ours; there are: {', '.join(RECORD_FIELDS)}"
+    for name, mapped in place.fields.items():
+        if mapped != name and mapped in RECORD_FIELDS:
+            yield f"{key}.fields.{name}: {mapped!r} is the name of another field of ours: choose another name"
     written = [place.fields.get(name, name) for name in RECORD_FIELDS]
     for name in sorted({name for name in written if written.count(name) > 1}):
         yield f"{key}.fields: two fields would be written as {name!r}: give each its own name"

@@ -62,6 +62,8 @@ class Knobs:
     """That many creates take effect, and never answer; the same for the next two, without an effect."""
     hang_list: int = 0
     hang_revoke: int = 0
+    cut_output: int = 0
+    """That many creates or lists have their effect, print half of their JSON, and end as if all were well."""
     forget_expiry: int = 0
     """That many creates ignore the expiry that was asked for."""
     unauthenticated: bool = False

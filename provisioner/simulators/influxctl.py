@@ -107,7 +107,7 @@ def _create(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None
         return
     entry = _entry(token, knobs) | {_spelt(knobs.secret_key, knobs): string}
     wrapped: object = {"token": entry} if knobs.style == "wrapped" else [entry] if knobs.style == "array" else entry
-    print(json.dumps(wrapped, indent=2))
+    _print_json(wrapped, cluster)
 
 
 def _list(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
@@ -120,7 +120,7 @@ def _list(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
         if knobs.warn == "stdout":
             print("warn\ta newer version of influxctl is available")
         entries = [_entry(token, knobs) for token in tokens]
-        print(json.dumps({"management_tokens": entries} if knobs.style == "wrapped" else entries, indent=2))
+        _print_json({"management_tokens": entries} if knobs.style == "wrapped" else entries, cluster)
         return
     print("ID | DESCRIPTION | PREFIX | CREATED AT | EXPIRES AT | REVOKED AT")
     for token in tokens:
@@ -170,6 +170,11 @@ def _spelt(key: str, knobs: Knobs) -> str:
         return key
     first, *rest = key.split("_")
     return first + "".join(part.title() for part in rest)
+
+
+def _print_json(document: object, cluster: Cluster) -> None:
+    text = json.dumps(document, indent=2)
+    print(text[: len(text) // 2] if cluster.take("cut_output") else text)
 
 
 def _print_box(token: ClusterToken) -> None:

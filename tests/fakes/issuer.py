@@ -35,6 +35,9 @@ class FakeIssuer:
     def list(self) -> Listing:
         """See the port."""
         self._fail(self.faults.next("list"))
+        return self._listed()
+
+    def _listed(self) -> Listing:
         until = self.clock.now() - self.stale
         seen = tuple(
             replace(token, revoked_at=token.revoked_at if token.revoked_at and token.revoked_at <= until else None)
@@ -67,7 +70,7 @@ class FakeIssuer:
         """See the port."""
         self._fail(self.faults.next("prove"))
         if not self.proves_by_use:
-            listed = self.tokens.get(token_id)
+            listed = self._listed().find(token_id)
             return listed is not None and listed.is_live(self.clock.now())
         return self.works(token.reveal())
 

@@ -148,8 +148,10 @@ def test_commit_that_lands_late_before_the_fence_wins() -> None:
     rig.store.deliver()
     rig.reconcile()
     assert rig.current_id == "token-1"
+    rig.clock.advance(DAY)
+    rig.reconcile(Trigger(request_id="later"))
+    assert rig.live_ids() == {"token-1", "token-2"}, "it was the current one: it keeps its overlap"
     rig.settle()
-    assert rig.current_id == "token-1"
 
 
 def test_refused_commit_leaves_nothing() -> None:
@@ -333,6 +335,10 @@ def test_stale_list_kills_nothing() -> None:
         rig.reconcile()
         rig.clock.advance(5 * SECOND)
     assert rig.issuer.faults.calls["create"] == 2
+    rig.issuer.stale = 280 * SECOND  # the list goes back to before the new token, which is young
+    rig.crash()  # or its memory of having seen it work would be enough
+    rig.reconcile()
+    assert rig.issuer.faults.calls["create"] == 2
     rig.issuer.stale = timedelta(0)
     rig.settle()
 
@@ -366,6 +372,50 @@ def test_copy_that_fails_delays_nothing_but_the_revocation() -> None:
     rig.pass_time(2 * HOUR)
     assert rig.store.document(OTHER_PLACE.path) == rig.store.document(PLACE.path)
     assert rig.live_ids() == {"token-2"}
+
+
+def test_copy_that_holds_nothing_holds_back_the_revocation() -> None:
+    """A destination that was emptied and cannot be written keeps the predecessor alive as long."""
+    rig = provisioned()
+    rig.with_copy()
+    rig.reconcile()
+    rig.clock.advance(20 * DAY)
+    rig.store.delete_newest(OTHER_PLACE.path)
+
+    def interfere(operation: str) -> None:
+        if operation == "write" and (rig.current_id == "token-2" or rig.issuer.faults.calls["create"] == 1):
+            rig.store.faults.add("write", Fault.BEFORE)
+
+    rig.watch(interfere)
+    rig.reconcile()
+    rig.pass_time(3 * HOUR)
+    assert rig.live_ids() == {"token-1", "token-2"}
+    rig.watch(lambda _: None)
+    rig.settle()
+
+
+def test_roll_back_just_before_the_revocation_saves_the_token() -> None:
+    """A person restores the old version while its token is about to be revoked: the last look sees it."""
+    rig = provisioned()
+    old = dict(rig.store.document(PLACE.path) or {})
+    rig.clock.advance(20 * DAY)
+    rig.reconcile()
+    rig.clock.advance(2 * HOUR)
+    rig.token = replace(rig.token, rotate_at=0.95)  # or the old token would be rotated again at once
+    looks = 0
+
+    def interfere(operation: str) -> None:
+        nonlocal looks
+        looks += operation == "list"
+        if looks == 3:  # two issuers are listed in each look
+            rig.store.put_by_hand(PLACE.path, old)
+
+    rig.watch(interfere)
+    rig.reconcile()
+    assert rig.current_id == "token-1"
+    assert "token-1" in rig.live_ids()
+    rig.watch(lambda _: None)
+    rig.settle()
 
 
 def test_manual_rotation_ignores_the_backoff_of_others() -> None:

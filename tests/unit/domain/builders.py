@@ -6,6 +6,7 @@ is the rotation of the token ``t1``, in its record and in its mark alike.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import NAMESPACE_URL, uuid5
@@ -78,6 +79,17 @@ def rotation_of(token_id: str) -> str:
 def secret_of(token_id: str) -> str:
     """Give the string of the token with that id, as plain text: easy to look for in places where it must not be."""
     return f"apiv3_made-up-string-of-{token_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Openings:
+    """A maintenance window that is open in the given spans, each from its beginning to just before its end."""
+
+    spans: tuple[tuple[datetime, datetime], ...] = ()
+
+    def next_opening(self, moment: datetime) -> datetime | None:
+        """Give ``moment`` itself while the window is open, else its next opening, or None if there is none."""
+        return next((max(begin, moment) for begin, end in sorted(self.spans) if moment < end), None)
 
 
 def a_destination(
