@@ -1,8 +1,10 @@
 """Which kinds of issuers and stores there are: two dictionaries, kind -> factory. A client is imported when used."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final, assert_never
 
+from provisioner.domain.errors import ConfigurationError
 from provisioner.ports.clock import Clock
 from provisioner.ports.issuer import Issuer
 from provisioner.ports.store import Store
@@ -25,11 +27,11 @@ def _influxctl(name: str, settings: InfluxctlIssuerSettings, clock: Clock) -> Is
     return InfluxctlIssuer(
         name=name,
         command=settings.command,
-        config=settings.config,
+        config=_there(settings.config, f"issuers.{name}.config") or _default_config(),
         profile=settings.profile,
         timeout=settings.timeout,
         management_api=settings.management_api,
-        ca_cert=settings.ca_cert,
+        ca_cert=_there(settings.ca_cert, f"issuers.{name}.ca_cert"),
         environment=child_environment(),
         clock=clock,
     )
@@ -44,7 +46,7 @@ def _vault(name: str, settings: VaultStoreSettings, clock: Clock) -> Store:
         mount=settings.mount,
         namespace=settings.namespace,
         login=_vault_login(settings.auth),
-        ca_cert=settings.ca_cert,
+        ca_cert=_there(settings.ca_cert, f"stores.{name}.ca_cert"),
         timeout=settings.timeout,
         clock=clock,
     )
@@ -78,3 +80,16 @@ def _vault_login(auth: VaultAuth) -> VaultLogin:
             return JwtLogin(role=auth.role, jwt=auth.jwt.source(), mount=auth.mount)
         case _:
             assert_never(auth)
+
+
+def _there(path: Path | None, key: str) -> Path | None:
+    """Make sure that a file named in the configuration is there, before anything is asked of anybody."""
+    if path is not None and not path.is_file():
+        raise ConfigurationError(f"{key}: the file {path} does not exist: put it there, or name another")
+    return path
+
+
+def _default_config() -> Path | None:
+    """Give the profile file that influxctl would find by itself: in its private HOME there is none."""
+    path = Path("~/.config/influxctl/config.toml").expanduser()
+    return path if path.is_file() else None

@@ -107,7 +107,8 @@ def _state(snapshot: Snapshot, decision: Decision, now: datetime, due: datetime 
         return State.UNKNOWN
     failed = any(_is_mint(key) for key in snapshot.memory.backoffs)
     overdue = due is not None and due + snapshot.token.rotation_timeout < now
-    if failed or decision.hindrance is not None or overdue or decision.fact == "stored_token_is_dead":
+    dead = decision.fact == "stored_token_is_dead" and isinstance(decision.step, Mint)  # not: has to be tried
+    if failed or decision.hindrance is not None or overdue or dead:
         return State.FAILING
     return State.DUE if isinstance(decision.step, Mint) else State.OK
 

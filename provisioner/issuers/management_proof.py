@@ -1,12 +1,13 @@
 """Proves a management token by using it: ``GET /databases`` of the management HTTP API answers 200 to a live one."""
 
+import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
 import httpx
 
-from provisioner.domain.errors import IssuerRefusedError, IssuerUnavailableError
+from provisioner.domain.errors import ConfigurationError, IssuerRefusedError, IssuerUnavailableError
 from provisioner.domain.secret import SecretText
 
 _REFUSED: Final = frozenset({401, 403})
@@ -18,12 +19,10 @@ class ManagementProof:
 
     def __init__(self, base_url: str, *, timeout: timedelta, ca_cert: Path | None) -> None:
         """Take the API's base, such as https://HOST/api/v0; nothing is asked yet."""
-        import ssl
-
         self._url = f"{base_url.rstrip('/')}/databases"
         self._client = httpx.Client(
             timeout=timeout.total_seconds(),
-            verify=ssl.create_default_context(cafile=str(ca_cert)) if ca_cert else True,
+            verify=_trust(ca_cert) if ca_cert else True,
             follow_redirects=False,  # a credential must not follow a redirect
             trust_env=False,
             limits=_CONNECTIONS,
@@ -49,3 +48,13 @@ class ManagementProof:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def _trust(ca_cert: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca_cert))
+    except OSError as error:
+        why = error.strerror or "it holds no certificate"
+        raise ConfigurationError(
+            f"ca_cert {ca_cert} cannot be used ({why}): name a PEM file with CA certificates"
+        ) from None

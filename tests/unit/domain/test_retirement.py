@@ -6,28 +6,24 @@ The default current token was issued a day ago and stored a minute later; ``OVER
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
 
 from provisioner.domain.mark import Owner
 from provisioner.domain.model import (
-    Fence,
     IssuedToken,
     Listing,
     Memory,
-    Record,
     Reservation,
-    Snapshot,
     Stored,
     TrialResult,
     Unreadable,
 )
-from provisioner.domain.retirement import Retirement, is_proven, live_marked, retirements, stored_since
+from provisioner.domain.retirement import Retirement, is_proven, retirements, stored_since
 from tests.unit.domain.builders import (
     CURRENT,
     DAY,
-    EXPIRES_AT,
     FORMER_ISSUER,
     HOUR,
     INSTANCE,
@@ -38,16 +34,13 @@ from tests.unit.domain.builders import (
     NAME,
     NOW,
     OVERLAP,
-    OWNER,
     PRIMARY,
     QUIET_PERIOD,
-    REVISION,
     SECOND,
     SECOND_PLACE,
     STORED_AT,
     TTL,
     a_damaged_record,
-    a_fence,
     a_foreign_secret,
     a_listing,
     a_memory,
@@ -55,30 +48,17 @@ from tests.unit.domain.builders import (
     a_snapshot,
     a_token,
     a_trial,
-    an_ended_attempt,
     an_issued,
     nothing_stored,
-    rotation_of,
     stored,
     unreadable,
 )
+from tests.unit.domain.plans import listed, plan_of
 
 OLDER = an_issued("older", created_at=ISSUED_AT - 10 * DAY)
 YOUNGER = an_issued("younger", created_at=NOW - 30 * MINUTE)
 QUIET_ENDS = NOW - 30 * MINUTE + QUIET_PERIOD
 TWO_PLACES = a_token(destinations=(PRIMARY, SECOND_PLACE))
-
-
-def listed(*others: IssuedToken, proves_by_use: bool = False, keeps_expired: bool = False) -> Listing:
-    """Give a list that holds the current token and the others."""
-    return a_listing(an_issued(), *others, proves_by_use=proves_by_use, keeps_expired=keeps_expired)
-
-
-def plan_of(snapshot: Snapshot, now: datetime = NOW) -> Retirement:
-    """Give the one plan that there is."""
-    plans = retirements(snapshot, now)
-    assert len(plans) == 1, plans
-    return plans[0]
 
 
 def ids(plans: Sequence[Retirement]) -> list[str]:
@@ -370,185 +350,3 @@ def test_no_fence_replaces_a_secret_that_is_yet_to_be_adopted() -> None:
     primary = stored(a_foreign_secret(), destination=place)
     snapshot = a_snapshot(token=a_token(destinations=(place,)), primary=primary, listing=a_listing(YOUNGER))
     assert Reservation() not in [plan.fence for plan in retirements(snapshot, NOW + DAY)]
-
-
-# --- the fence, remembered --------------------------------------------------------------------------
-
-
-def test_what_is_fenced_off_ends_at_once_without_another_fence() -> None:
-    """The store still is at the revision of the fence: no late write can land, and the overlap does not start anew."""
-    orphan = replace(YOUNGER, created_at=NOW - 2 * HOUR)
-    snapshot = a_snapshot(
-        primary=stored(revision="8", written_at=NOW - SECOND),
-        listing=listed(orphan),
-        memory=a_memory(fence=a_fence("younger", revision="8")),
-    )
-    plan = plan_of(snapshot)
-    assert plan.fence is None
-    assert plan.revoke_at is not None
-    assert plan.revoke_at <= NOW
-
-
-@pytest.mark.parametrize(
-    "fence",
-    [a_fence("younger", revision="6"), a_fence("younger", revision="8"), a_fence("other"), a_fence(CURRENT, "older")],
-)
-def test_a_fence_counts_for_its_revision_and_its_rotations_alone(fence: Fence) -> None:
-    """Once the store has moved on, or for a token that was not seen before the fence, another one is needed."""
-    memory = a_memory(fence=fence)
-    plan = plan_of(a_snapshot(listing=listed(replace(YOUNGER, created_at=NOW - 2 * HOUR)), memory=memory))
-    assert plan.fence == a_record()
-
-
-def test_a_fence_with_nothing_stored_is_remembered_too() -> None:
-    """A reservation that was written as the fence is at its revision, and is not written twice."""
-    snapshot = a_snapshot(
-        primary=stored(Reservation(), revision="8"),
-        listing=a_listing(replace(YOUNGER, created_at=NOW - 2 * HOUR)),
-        memory=a_memory(fence=a_fence("younger", revision="8")),
-    )
-    assert plan_of(snapshot).fence is None
-
-
-# --- attempts that this process began and ended -----------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("may_land", "primary", "fence"),
-    [
-        (False, stored(), None),
-        (True, stored(), a_record()),
-        (False, nothing_stored(), None),
-        (True, nothing_stored(), Reservation()),
-        (True, stored(Reservation()), Reservation()),
-    ],
-)
-def test_a_given_up_attempt_needs_no_quiet_period(
-    may_land: bool,  # noqa: FBT001  # a column of the table
-    primary: Stored,
-    fence: Record | Reservation | None,
-) -> None:
-    """Its token ends at once; a fence is needed only when a write of it may be under way yet."""
-    given_up = an_issued("given-up", created_at=NOW - 2 * MINUTE)
-    ended = an_ended_attempt("given-up", ended_at=NOW - MINUTE, may_land=may_land)
-    listing = listed(given_up) if primary.record else a_listing(given_up)
-    plan = plan_of(a_snapshot(primary=primary, listing=listing, memory=a_memory(ended=(ended,))))
-    assert plan.revoke_at == NOW - MINUTE
-    assert plan.fence == fence
-    assert plan.is_orphan
-
-
-def test_a_given_up_attempt_that_may_land_is_fenced_once() -> None:
-    """After the fence it is revoked without another."""
-    memory = a_memory(ended=(an_ended_attempt("given-up", may_land=True),), fence=a_fence("given-up"))
-    plan = plan_of(a_snapshot(listing=listed(an_issued("given-up", created_at=NOW - HOUR)), memory=memory))
-    assert plan.fence is None
-    assert plan.revoke_at is not None
-
-
-def test_a_given_up_attempt_of_unknown_age_ends_all_the_same() -> None:
-    """That this process gave it up tells more than a creation time."""
-    memory = a_memory(ended=(an_ended_attempt("ageless"),))
-    plan = plan_of(a_snapshot(listing=listed(an_issued("ageless", created_at=None)), memory=memory))
-    assert plan.revoke_at == NOW - 10 * MINUTE
-
-
-def test_the_attempts_of_others_are_not_given_up() -> None:
-    """Another rotation's end says nothing about this token."""
-    memory = a_memory(ended=(an_ended_attempt("another"),))
-    assert plan_of(a_snapshot(listing=listed(YOUNGER), memory=memory)).revoke_at == QUIET_ENDS
-
-
-def test_a_given_up_attempt_that_landed_after_all_keeps_the_overlap_once_it_is_replaced() -> None:
-    """Its write landed late, consumers read it, and another replica replaced it: it was current once (I1)."""
-    landed = an_issued("landed", created_at=NOW - HOUR)
-    newest = a_record("newest", issued_at=NOW - 2 * MINUTE, stored_at=NOW - MINUTE)
-    snapshot = a_snapshot(
-        primary=stored(newest),
-        listing=a_listing(landed, an_issued("newest", created_at=NOW - 2 * MINUTE)),
-        memory=a_memory(ended=(an_ended_attempt("landed", ended_at=NOW - 50 * MINUTE, may_land=True),)),
-    )
-    assert plan_of(snapshot).revoke_at == NOW - MINUTE + OVERLAP
-
-
-def test_a_given_up_attempt_that_surely_never_landed_has_no_overlap() -> None:
-    """It was never current: though older than the current token it ends at once."""
-    memory = a_memory(ended=(an_ended_attempt("older"),))
-    just_stored = stored(written_at=NOW - SECOND)
-    plan = plan_of(a_snapshot(primary=just_stored, listing=listed(OLDER), memory=memory))
-    assert plan.revoke_at == NOW - 10 * MINUTE
-    assert plan.fence is None
-
-
-# --- expired tokens that keep their names -----------------------------------------------------------
-
-
-def test_expired_tokens_of_ours_are_deleted_where_they_keep_their_names() -> None:
-    """Marked, expired and not stored: deleted at once, without a fence, whatever holds the others back."""
-    expired = an_issued("expired", created_at=ISSUED_AT - TTL, expires_at=NOW)
-    snapshot = a_snapshot(token=TWO_PLACES, copies=(unreadable(),), listing=listed(expired, keeps_expired=True))
-    plan = plan_of(snapshot)
-    assert (plan.target, plan.revoke_at, plan.fence) == (expired, NOW, None)
-
-
-@pytest.mark.parametrize(
-    "expired",
-    [
-        an_issued("x", owner=None, expires_at=NOW),
-        an_issued("x", owner=Owner(INSTANCE, "other"), expires_at=NOW),
-        an_issued("x", expires_at=NOW, revoked_at=NOW - DAY),
-        an_issued(CURRENT, expires_at=NOW),
-    ],
-)
-def test_foreign_stored_and_deleted_ones_are_left_alone_though_they_keep_their_names(expired: IssuedToken) -> None:
-    """Only ours, and never what is stored, though it be dead."""
-    assert retirements(a_snapshot(listing=a_listing(expired, keeps_expired=True)), NOW) == ()
-
-
-# --- how many there are -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("snapshot", "live"),
-    [
-        (a_snapshot(), 1),
-        (a_snapshot(primary=nothing_stored(), listing=a_listing()), 0),
-        (a_snapshot(listing=listed(OLDER, YOUNGER)), 3),
-        (a_snapshot(listing=listed(an_issued("x", revoked_at=NOW))), 1),
-        (a_snapshot(listing=listed(an_issued("x", expires_at=NOW))), 1),
-        (a_snapshot(listing=listed(an_issued("x", expires_at=NOW + INSTANT))), 2),
-        (a_snapshot(listing=listed(an_issued("x", expires_at=None))), 2),
-        (a_snapshot(listing=listed(an_issued("x", owner=None), an_issued("y", owner=Owner("prod-us", NAME)))), 1),
-        (a_snapshot(listings={ISSUER: listed(), FORMER_ISSUER: a_listing(an_issued("x", issuer=FORMER_ISSUER))}), 2),
-        (a_snapshot(listings={ISSUER: listed(), FORMER_ISSUER: unreadable()}), 1),
-        (a_snapshot(listing=listed(OLDER), memory=a_memory(ended=(an_ended_attempt("older"),))), 2),
-        (a_snapshot(memory=a_memory(ended=(an_ended_attempt("unseen"),))), 2),
-        (a_snapshot(memory=a_memory(ended=(an_ended_attempt("unseen"), an_ended_attempt("another")))), 3),
-    ],
-)
-def test_live_tokens_of_the_name_are_counted(snapshot: Snapshot, live: int) -> None:
-    """Ours alone, at every issuer, live ones alone; and those an ended attempt may have made, not listed yet."""
-    assert live_marked(snapshot, NOW) == live
-
-
-@pytest.mark.parametrize(("age", "live"), [(timedelta(0), 2), (QUIET_PERIOD - INSTANT, 2), (QUIET_PERIOD, 1), (DAY, 1)])
-def test_an_unseen_token_of_an_ended_attempt_counts_for_the_quiet_period(age: timedelta, live: int) -> None:
-    """Until then a list may be stale; after it, what is not listed was never made."""
-    memory = a_memory(ended=(an_ended_attempt("unseen", ended_at=NOW - age),))
-    assert live_marked(a_snapshot(memory=memory), NOW) == live
-
-
-def test_an_ended_attempt_whose_token_is_listed_as_dead_counts_no_more() -> None:
-    """It was seen, and it is gone."""
-    gone = an_issued("gone", created_at=NOW - HOUR, revoked_at=NOW)
-    memory = a_memory(ended=(an_ended_attempt("gone"),))
-    assert live_marked(a_snapshot(listing=listed(gone), memory=memory), NOW) == 1
-
-
-def test_the_defaults_tell_rotations_by_token() -> None:
-    """The tests above rest on this: a listed token and a record of one id are one rotation."""
-    mark = an_issued("x").mark
-    assert mark is not None
-    assert mark.rotation_id == a_record("x").rotation_id == rotation_of("x")
-    assert mark.owner == OWNER
-    assert (stored().revision, an_issued().expires_at) == (REVISION, EXPIRES_AT)

@@ -32,9 +32,10 @@ names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True)
 lives = st.timedeltas(min_value=10 * MINUTE, max_value=400 * DAY)
 
 
-def a_due_without_window() -> datetime:
-    """Give the moment at which the default token is due, window or not."""
-    return rotation_due(a_token(), ISSUED_AT, EXPIRES_AT)
+A_DUE = rotation_due(a_token(), ISSUED_AT, EXPIRES_AT)
+"""The moment at which the default token is due, window or not."""
+MISSED = A_DUE + 2 * HOUR
+"""When the first window of some tests has just closed."""
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_the_configured_ttl_does_not_matter_once_a_token_exists() -> None:
 def test_labels_and_description_do_not_move_the_moment() -> None:
     """Editing a label or a description makes nothing due."""
     edited = a_token(labels={"team": "storage"}, description="Something else")
-    assert rotation_due(edited, ISSUED_AT, EXPIRES_AT) == a_due_without_window()
+    assert rotation_due(edited, ISSUED_AT, EXPIRES_AT) == A_DUE
 
 
 def test_equal_lives_of_different_names_are_due_at_different_moments() -> None:
@@ -118,14 +119,14 @@ def test_the_offset_lies_between_none_and_the_whole(name: str) -> None:
 
 def test_an_open_window_delays_nothing() -> None:
     """Due while the window is open means due."""
-    due = a_due_without_window()
+    due = A_DUE
     window = Openings(((due - HOUR, due + HOUR),))
     assert rotation_due(a_token(window=window), ISSUED_AT, EXPIRES_AT) == due
 
 
 def test_a_closed_window_delays_rotation_to_its_next_opening() -> None:
     """Due while the window is closed means due when it opens."""
-    due = a_due_without_window()
+    due = A_DUE
     window = Openings(((due - 3 * HOUR, due), (due + 2 * HOUR, due + 3 * HOUR), (due + 9 * HOUR, due + 10 * HOUR)))
     assert rotation_due(a_token(window=window), ISSUED_AT, EXPIRES_AT) == due + 2 * HOUR
 
@@ -150,6 +151,29 @@ def test_a_window_never_makes_rotation_due_earlier() -> None:
     token = a_token(rotate_before=HOUR, window=Openings())
     bare = a_token(rotate_before=HOUR)
     assert rotation_due(token, ISSUED_AT, EXPIRES_AT) == rotation_due(bare, ISSUED_AT, EXPIRES_AT)
+
+
+@pytest.mark.parametrize(
+    ("now", "due"),
+    [
+        (ISSUED_AT, timedelta(hours=1)),
+        (MISSED - 2 * HOUR, timedelta(hours=1)),
+        (MISSED, timedelta(hours=25)),
+        (MISSED + 23 * HOUR - INSTANT, timedelta(hours=25)),
+    ],
+)
+def test_seen_from_now_a_missed_window_leaves_the_next(now: datetime, due: timedelta) -> None:
+    """What was missed is not made up for outside the window."""
+    first, second = A_DUE + HOUR, A_DUE + 25 * HOUR
+    token = a_token(window=Openings(((first, first + HOUR), (second, second + HOUR))))
+    assert rotation_due(token, ISSUED_AT, EXPIRES_AT, now) == A_DUE + due
+
+
+def test_seen_from_now_a_missed_window_never_delays_past_the_last_safe_moment() -> None:
+    """When no opening is left in time, it is due at the last safe moment, and stays so after it."""
+    token = a_token(window=Openings(((A_DUE + HOUR, A_DUE + 2 * HOUR),)))
+    for now in (A_DUE + 2 * HOUR, LATEST, LATEST + HOUR, EXPIRES_AT):
+        assert rotation_due(token, ISSUED_AT, EXPIRES_AT, now) == LATEST
 
 
 @given(

@@ -1,0 +1,168 @@
+"""What an operator has on one machine: a real OpenBao, a simulated cluster, a configuration, and the command."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import hvac
+import yaml
+
+from provisioner.runtime.clock import SystemClock
+from provisioner.simulators.cluster import Cluster, ClusterToken
+from provisioner.simulators.openbao import OpenBao
+
+COMMAND = Path(sys.executable).parent / "provisioner"
+SHORT_LIVES = {
+    "ttl": "12s",
+    "rotate_at": 0.5,
+    "overlap": "2s",
+    "verify_timeout": "3s",
+    "rotation_timeout": "3s",
+    "orphan_quiet_period": "4s",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
+    """What came of one command."""
+
+    status: int
+    output: str = field(repr=False)
+    errors: str
+
+    @property
+    def json(self) -> Any:
+        """The output as JSON."""
+        return json.loads(self.output)
+
+
+@dataclass(slots=True)
+class Site:
+    """One configuration and what it speaks of; paths in the store are of this site alone."""
+
+    folder: Path
+    bao: OpenBao
+    cluster: Cluster
+    prefix: str
+    content: dict[str, Any]
+    written: list[Path] = field(default_factory=list)
+
+    @property
+    def config(self) -> Path:
+        """The configuration file, as it is now."""
+        path = self.folder / "provisioner.yaml"
+        path.write_text(yaml.safe_dump(self.content))
+        return path
+
+    def run(self, *arguments: str, timeout: float = 60, **environment: str) -> Ran:
+        """Run the command to its end; what it wrote is kept for a leak search."""
+        done = subprocess.run(
+            [str(COMMAND), *arguments],
+            env={"PATH": os.defpath, "PROVISIONER_CONFIG": str(self.config), **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            cwd=self.folder,
+        )
+        kept = self.folder / f"run-{len(self.written)}.txt"
+        kept.write_text(f"{done.stdout}\n{done.stderr}")
+        self.written.append(kept)
+        return Ran(status=done.returncode, output=done.stdout, errors=done.stderr)
+
+    @contextmanager
+    def daemon(self) -> Iterator["subprocess.Popen[bytes]"]:
+        """Run the daemon; it is killed at the end if it has not ended by then."""
+        kept = self.folder / f"run-{len(self.written)}.txt"
+        self.written.append(kept)
+        with kept.open("wb") as log:
+            process = subprocess.Popen(
+                [str(COMMAND), "run"],
+                env={"PATH": os.defpath, "PROVISIONER_CONFIG": str(self.config)},
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+            )
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGKILL)
+                process.wait()
+
+    def log(self) -> str:
+        """Everything that the commands wrote."""
+        return "\n".join(path.read_text() for path in self.written)
+
+    def path(self, name: str) -> str:
+        """Where the configuration stores a token."""
+        return f"{self.prefix}/{name}"
+
+    def stored(self, name: str) -> dict[str, Any]:
+        """What a consumer reads."""
+        client = self.vault()
+        try:
+            data: dict[str, Any] = client.secrets.kv.v2.read_secret_version(
+                path=self.path(name), mount_point="secret", raise_on_deleted_version=True
+            )["data"]["data"]
+        finally:
+            client.session.close()
+        return data
+
+    def put(self, name: str, document: dict[str, Any]) -> None:
+        """Write as a person would."""
+        client = self.vault()
+        client.secrets.kv.v2.create_or_update_secret(path=self.path(name), secret=document, mount_point="secret")
+        client.session.close()
+
+    def vault(self) -> hvac.Client:
+        """An operator's client; to be closed."""
+        return hvac.Client(url=self.bao.address, token=self.bao.root_token.reveal())
+
+    def live(self, name: str) -> list[ClusterToken]:
+        """The live tokens of a name, by the cluster's own word."""
+        mark, now = f"/{name} ", SystemClock().now()
+        return [token for token in self.cluster.tokens() if mark in token.description and token.is_live(now)]
+
+    def wait_for(self, what: str, happened: Any, seconds: float = 30) -> None:
+        """Look until something has happened; fails when it does not in time."""
+        clock = SystemClock()
+        deadline = clock.monotonic() + seconds
+        while not happened():
+            assert clock.monotonic() < deadline, f"{what} did not happen in {seconds} s:\n{self.log()[-3000:]}"
+            clock.sleep(timedelta(milliseconds=50))
+
+
+def a_site(folder: Path, bao: OpenBao, *names: str, defaults: dict[str, Any] | None = None) -> Site:
+    """Build a site with those tokens."""
+    (folder / "vault-token").write_text(bao.root_token.reveal())
+    prefix = f"site/{uuid4()}"
+    influxctl = [sys.executable, "-m", "provisioner.simulators.influxctl", "--simulator-state", str(folder / "cluster")]
+    content: dict[str, Any] = {
+        "instance": "e2e",
+        "issuers": {"cluster": {"type": "influxctl", "command": influxctl, "timeout": "20s"}},
+        "stores": {
+            "vault": {
+                "type": "vault",
+                "address": bao.address,
+                "auth": {"method": "token", "token": {"file": str(folder / "vault-token")}},
+            }
+        },
+        "defaults": defaults or {},
+        "tokens": [
+            {"name": name, "issuer": "cluster", "destinations": [{"store": "vault", "path": f"{prefix}/{name}"}]}
+            for name in names or ("telegraf",)
+        ],
+        "reconcile": {"interval": "5s"},
+        "log": {"level": "debug"},
+    }
+    return Site(folder, bao, Cluster(folder / "cluster"), prefix, content)
