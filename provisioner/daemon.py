@@ -1,11 +1,11 @@
 """The daemon: wakes names at their moments until it is asked to leave, and re-reads its configuration on SIGHUP."""
 
 import signal
-from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
-from threading import Event, Lock, Thread
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import Final
 
 import structlog
@@ -137,25 +137,11 @@ class Daemon:
 
 def run_daemon(config: Path | None) -> None:
     """Run until SIGTERM or SIGINT; returns when everything has ended."""
-    daemon, leave, asked = Daemon(config), Event(), Event()
-    reload_wanted = Event()
-
-    def on(signal_number: int, do: Callable[[], None]) -> None:
-        def handler(number: int, frame: object) -> None:
-            del number, frame
-            do()
-            asked.set()
-
-        signal.signal(signal_number, handler)
-
-    on(signal.SIGTERM, leave.set)
-    on(signal.SIGINT, leave.set)
-    on(signal.SIGHUP, reload_wanted.set)
+    daemon = Daemon(config)
+    asked: SimpleQueue[int] = SimpleQueue()  # the one queue whose put may interrupt itself, as a handler does
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, _frame: asked.put(number))
     daemon.start()
-    while not leave.is_set():
-        asked.wait()
-        asked.clear()
-        if reload_wanted.is_set() and not leave.is_set():
-            reload_wanted.clear()
-            daemon.reload()
+    while asked.get() == signal.SIGHUP:
+        daemon.reload()
     daemon.stop()

@@ -157,7 +157,7 @@ def a_site(folder: Path, bao: OpenBao, *names: str, defaults: dict[str, Any] | N
                 "auth": {"method": "token", "token": {"file": str(folder / "vault-token")}},
             }
         },
-        "defaults": defaults or {},
+        "defaults": dict(defaults or {}),
         "tokens": [
             {"name": name, "issuer": "cluster", "destinations": [{"store": "vault", "path": f"{prefix}/{name}"}]}
             for name in names or ("telegraf",)

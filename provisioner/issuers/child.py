@@ -1,20 +1,25 @@
 """Runs a program as a child of ours: no shell, no input, its own process group and HOME, a hard end."""
 
 import os
+import select
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import IO, Final
 
 from provisioner.domain.errors import IssuerRefusedError
 
 LONGEST_OUTPUT: Final = 64 * 1024 * 1024
-"""Characters read of a stream; the rest is thrown away, and the answer counts as unreadable."""
+"""Bytes read of a stream; the rest is thrown away, and the answer counts as unreadable."""
 _AFTER_KILL: Final = 5.0
+_LAST_WORDS: Final = 1.0
+"""Seconds for a stream to end once the group is gone; who left the group may hold it open for ever."""
+_LOOK_UP: Final = 100
+"""Milliseconds between looks whether to go on reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,9 +53,6 @@ def run_child(command: Sequence[str], *, timeout: timedelta, home: Path, environ
             env=seen,
             cwd=home,
             start_new_session=True,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
         )
     except OSError as error:
         raise IssuerRefusedError(
@@ -60,7 +62,7 @@ def run_child(command: Sequence[str], *, timeout: timedelta, home: Path, environ
         return _collect(child, timeout)
 
 
-def _collect(child: "subprocess.Popen[str]", timeout: timedelta) -> Ended:
+def _collect(child: "subprocess.Popen[bytes]", timeout: timedelta) -> Ended:
     """Read both streams while the child runs; kill its group when time is up, or when we are interrupted."""
     output, complaint = _Reader(child.stdout), _Reader(child.stderr)
     status: int | None = None
@@ -73,7 +75,7 @@ def _collect(child: "subprocess.Popen[str]", timeout: timedelta) -> Ended:
     return Ended(status=status, output=output.text(), complaint=complaint.text())
 
 
-def _kill_group(child: "subprocess.Popen[str]") -> None:
+def _kill_group(child: "subprocess.Popen[bytes]") -> None:
     """End the child and whatever it started, a browser or a prompt included."""
     try:
         os.killpg(child.pid, signal.SIGKILL)
@@ -84,21 +86,29 @@ def _kill_group(child: "subprocess.Popen[str]") -> None:
 
 
 class _Reader:
-    """Reads one stream on a thread, so that neither stream can block the child."""
+    """Reads one stream on a thread, so that neither stream can block the child, nor a stream left open us."""
 
-    def __init__(self, stream: IO[str] | None) -> None:
-        self._stream, self._parts = stream, [""]
+    def __init__(self, stream: IO[bytes] | None) -> None:
+        self._stream, self._parts, self._enough = stream, bytearray(), Event()
         self._thread = Thread(target=self._read, name="child output", daemon=True)
         self._thread.start()
 
     def text(self) -> str:
-        """Give what was read."""
-        self._thread.join(_AFTER_KILL)
-        return self._parts[0]
+        """Give what was read, and read no more: the stream may be closed then."""
+        self._thread.join(_LAST_WORDS)
+        self._enough.set()
+        self._thread.join()
+        return self._parts.decode("utf-8", "replace").replace("\r\n", "\n")
 
     def _read(self) -> None:
         if self._stream is None:
             return
-        self._parts[0] = self._stream.read(LONGEST_OUTPUT)
-        while self._stream.read(1 << 16):
-            pass
+        poll = select.poll()
+        poll.register(self._stream, select.POLLIN)
+        while not self._enough.is_set():
+            if not poll.poll(_LOOK_UP):
+                continue
+            part = os.read(self._stream.fileno(), 1 << 16)
+            if not part:
+                return
+            self._parts += part[: max(0, LONGEST_OUTPUT - len(self._parts))]

@@ -10,7 +10,7 @@ import sys
 import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 from provisioner.runtime.clock import SystemClock
 from provisioner.simulators.cluster import Cluster, ClusterToken, Knobs
@@ -36,8 +36,16 @@ def main(arguments: list[str] | None = None) -> None:
     {"create": _create, "list": _list, "revoke": _revoke}[options.action](options, cluster, knobs)
 
 
+class _Parser(argparse.ArgumentParser):
+    """Ends as every other error does; the parsers of the commands are made of the same class."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, and exit with 1."""
+        _fail(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="influxctl", allow_abbrev=False)
+    parser = _Parser(prog="influxctl", allow_abbrev=False)
     parser.add_argument("--simulator-state", required=True)
     for flag in ("--config", "--profile", "--account", "--cluster", "--timeout"):
         parser.add_argument(flag)
@@ -98,13 +106,12 @@ def _create(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None
         SystemClock().sleep(_FOR_EVER)
     if cluster.take("lose_answer"):
         _fail("rpc error: code = Unavailable desc = error reading from server: EOF")
-    warn_before, warn_after = (knobs.warn == "stdout", False) if options.format == "json" else (False, True)
-    _warn(sys.stdout if warn_before else sys.stderr, wanted=knobs.warn != "none" and options.format == "json")
     if options.format == "table" or knobs.style == "text":
         _print_box(token)
-        _warn(sys.stderr if knobs.warn == "stderr" else sys.stdout, wanted=warn_after or knobs.style == "text")
+        _warn(knobs)
         print(string)
         return
+    _warn(knobs)
     entry = _entry(token, knobs) | {_spelt(knobs.secret_key, knobs): string}
     wrapped: object = {"token": entry} if knobs.style == "wrapped" else [entry] if knobs.style == "array" else entry
     _print_json(wrapped, cluster)
@@ -188,9 +195,10 @@ def _print_box(token: ClusterToken) -> None:
     print(edge, *(f"| {key:>12} | {value:<88} |" for key, value in rows.items()), edge, sep="\n")
 
 
-def _warn(stream: Any, *, wanted: bool) -> None:  # noqa: ANN401  # a text stream
-    if wanted:
-        print(*_WARNINGS, sep="\n", file=stream, flush=True)
+def _warn(knobs: Knobs) -> None:
+    streams: dict[str, TextIO] = {"stderr": sys.stderr, "stdout": sys.stdout}
+    if knobs.warn in streams:
+        print(*_WARNINGS, sep="\n", file=streams[knobs.warn], flush=True)
 
 
 def _sort_key(token: ClusterToken, sort: str) -> str:

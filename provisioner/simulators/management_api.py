@@ -30,7 +30,13 @@ class ManagementApi:
         import uvicorn
 
         config = uvicorn.Config(
-            _app(self._cluster), host="127.0.0.1", port=self._port, log_config=None, access_log=False, lifespan="off"
+            _app(self._cluster),
+            host="127.0.0.1",
+            port=self._port,
+            log_config=None,
+            log_level="error",  # its comings and goings are not the news of whoever configured the root logger
+            access_log=False,
+            lifespan="off",
         )
         self._server = uvicorn.Server(config)
         self._server.install_signal_handlers = lambda: None

@@ -1,12 +1,15 @@
 """The influxctl issuer against programs that misbehave, and against the simulated cluster's every mood."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psutil
@@ -135,6 +138,28 @@ def test_grandchild_left_behind_is_killed(scripted: Start, tmp_path: Path) -> No
     assert has_ended(int((tmp_path / "pid").read_text()))
 
 
+@pytest.mark.parametrize("ending", ["print('[]', flush=True)", "print('[]', flush=True); time.sleep(600)"])
+def test_stream_held_open_does_not_hold_us(scripted: Start, tmp_path: Path, ending: str) -> None:
+    """Who leaves the group with our streams, as a browser may, delays neither the answer nor the time-out."""
+    issuer = scripted(
+        "import subprocess, pathlib, time",
+        "gone = subprocess.Popen(['sleep', '60'], start_new_session=True)",
+        f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(gone.pid))",
+        ending,
+        timeout=SHORT,
+    )
+    began = CLOCK.monotonic()
+    try:
+        if "sleep" in ending:
+            with pytest.raises(IssuerUnavailableError, match="was killed"):
+                issuer.list()
+        else:
+            assert issuer.list().tokens == ()
+        assert CLOCK.monotonic() - began < 20
+    finally:
+        psutil.Process(int((tmp_path / "pid").read_text())).kill()
+
+
 def has_ended(pid: int) -> bool:
     """Wait a little for a process to end, and tell whether it has."""
     try:
@@ -173,6 +198,22 @@ def test_child_sees_nothing_of_ours(scripted: Start, tmp_path: Path, monkeypatch
     assert (said["input"], said["leads"], said["mode"], said["owner"]) == ("", True, 0o700, True)
     issuer.close()
     assert not Path(said["home"]).exists()
+
+
+def test_child_cannot_read_our_input(scripted: Start) -> None:
+    """A prompt finds no input, though there is some: nobody answers for the operator."""
+    issuer = scripted("""print('[{"id": "%s"}]' % sys.stdin.read().strip() if not sys.stdin.isatty() else 'x')""")
+    ours, (reading, writing) = os.dup(0), os.pipe()
+    os.write(writing, b"yes")
+    os.close(writing)
+    os.dup2(reading, 0)
+    try:
+        with pytest.raises(IssuerRefusedError, match="no id"):
+            issuer.list()
+    finally:
+        os.dup2(ours, 0)
+        os.close(ours)
+        os.close(reading)
 
 
 def test_flags_are_those_of_the_documentation(scripted: Start, tmp_path: Path) -> None:
@@ -493,6 +534,35 @@ def test_useless_answers_prove_nothing(
         with pytest.raises(error, match=rf"{api.url}/databases answered {status}") as caught:
             issuer.prove(SecretText(SECRET), ID)
     assert_nowhere(SECRET, caught.value)
+
+
+def test_token_does_not_follow_a_redirect(simulated: Start) -> None:
+    """A token goes to the configured address and nowhere else, and what is found elsewhere proves nothing."""
+    asked: list[str] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302 if self.path == "/databases" else 200)
+            self.send_header("Location", "/elsewhere")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the parent's name
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        issuer = simulated(management_api=f"http://127.0.0.1:{server.server_port}")
+        try:
+            with pytest.raises(IssuerRefusedError, match="answered 302"):
+                issuer.prove(SecretText(SECRET), ID)
+        finally:
+            issuer.close()
+            server.shutdown()
+            thread.join()
+    assert asked == ["/databases"]
 
 
 def test_api_that_is_down_proves_nothing(simulated: Start, cluster: Cluster) -> None:

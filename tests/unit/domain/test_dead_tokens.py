@@ -190,6 +190,15 @@ def test_where_the_issuer_proves_by_use_a_listed_token_is_tried_once() -> None:
     assert finding.until == EXPIRES_AT
 
 
+def test_a_listed_token_is_tried_however_young_it_is() -> None:
+    """Its list shows it already: there is no reason to wait with the trial, nor to doubt a list that is enough."""
+    now = ISSUED_AT + SECOND
+    assert stored_token_is_dead(a_snapshot(listing=LISTED), now).step == TRY
+    finding = stored_token_is_dead(a_snapshot(), now)
+    assert not finding.holds
+    assert finding.until == EXPIRES_AT
+
+
 @pytest.mark.parametrize("trial", [a_trial(WORKS, revision="6"), a_trial(WORKS, token_id="older")])
 def test_a_trial_of_something_else_does_not_count(trial: Trial) -> None:
     """An edit by hand moves the revision, and asks for a new trial."""

@@ -17,6 +17,7 @@ from provisioner.domain.model import (
     Memory,
     Reservation,
     Stored,
+    Trial,
     TrialResult,
     Unreadable,
 )
@@ -217,6 +218,15 @@ def test_a_predecessor_is_kept_until_the_current_token_was_seen_to_work(memory: 
     plan = plan_of(a_snapshot(listing=listed(OLDER, proves_by_use=True), memory=memory))
     assert plan.revoke_at is None
     assert CURRENT in plan.why
+
+
+@pytest.mark.parametrize("trial", [a_trial(REFUSED), a_trial(NO_ANSWER)])
+def test_predecessors_are_no_room_for_a_mint_while_the_current_token_may_yet_work(trial: Trial) -> None:
+    """Three live, and the current one listed as live but not proven: the older ones may be all that works."""
+    other = replace(OLDER, token_id="oldest", created_at=ISSUED_AT - 11 * DAY)
+    memory = a_memory(trial=trial)
+    plans = retirements(a_snapshot(listing=listed(OLDER, other, proves_by_use=True), memory=memory), NOW)
+    assert [plan.revoke_at for plan in plans] == [None, None]
 
 
 def test_a_predecessor_of_a_compromised_rotation_has_no_overlap() -> None:

@@ -1,0 +1,103 @@
+"""The daemon as a process: it rotates by itself, obeys signals, and survives being killed."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from provisioner.simulators.management_api import ManagementApi
+from provisioner.simulators.openbao import OpenBao
+from tests.site import SHORT_LIVES, Site, a_site
+
+
+@pytest.fixture
+def site(tmp_path: Path, openbao: OpenBao) -> Site:
+    """Give a site whose three tokens live for seconds."""
+    return a_site(tmp_path, openbao, "one", "two", "three", defaults=SHORT_LIVES)
+
+
+def rotated(site: Site, name: str, times: int) -> bool:
+    """Tell whether a token has been rotated that often."""
+    return (
+        site.log().count(f'"name": "{name}", "rotation_id"') > 0
+        and sum(1 for line in site.log().splitlines() if '"rotation_finished"' in line and f'"{name}"' in line) > times
+    )
+
+
+def test_rotates_overlaps_and_revokes_by_itself(site: Site) -> None:
+    """Every token rotates twice at its own moment; the stored one always works; SIGTERM ends it with status 0."""
+    with ManagementApi(site.cluster) as api:
+        site.content["issuers"]["cluster"]["management_api"] = api.url
+        with site.daemon() as process:
+            for name in ("one", "two", "three"):
+                site.wait_for(f"two rotations of {name}", lambda name=name: rotated(site, name, 2))
+                assert site.cluster.authenticate(site.stored(name)["token"])
+                assert len(site.live(name)) <= 2
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+    assert any(token.revoked_at for token in site.cluster.tokens())
+    assert '"daemon_stopped"' in site.log()
+    assert "Traceback" not in site.log()
+
+
+def test_sighup_reads_the_configuration_again_and_keeps_the_old_one_if_it_is_bad(site: Site) -> None:
+    """A refused configuration changes nothing; a good one adds a token without a restart."""
+    names = site.content["tokens"]
+    site.content["tokens"] = names[:1]
+    with site.daemon() as process:
+        site.wait_for("provisioning", lambda: rotated(site, "one", 0))
+        site.content["defaults"]["ttl"] = "soon"
+        _ = site.config
+        process.send_signal(signal.SIGHUP)
+        site.wait_for("refusal", lambda: '"configuration_refused"' in site.log())
+        site.wait_for("going on", lambda: rotated(site, "one", 1))
+        site.content["defaults"]["ttl"] = SHORT_LIVES["ttl"]
+        site.content["tokens"] = names[1:]
+        _ = site.config
+        process.send_signal(signal.SIGHUP)
+        site.wait_for("the new token", lambda: rotated(site, "two", 0))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_sigterm_in_mid_rotation_leaves_within_thirty_seconds(site: Site) -> None:
+    """A rotation that waits for its token to work is given up; what it made is revoked before the daemon leaves."""
+    site.content["tokens"] = site.content["tokens"][:1]
+    site.content["defaults"] = {}
+    site.cluster.set(activation_lag=3600)
+    with ManagementApi(site.cluster) as api:
+        site.content["issuers"]["cluster"]["management_api"] = api.url
+        with site.daemon() as process:
+            site.wait_for("creation", lambda: '"token_created"' in site.log())
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+    assert site.live("one") == []
+
+
+def test_killed_daemon_is_followed_by_one_that_puts_it_right(site: Site) -> None:
+    """After SIGKILL in mid-rotation the next daemon ends with one live token a name, the stored one."""
+    site.content["tokens"] = site.content["tokens"][:1]
+    with ManagementApi(site.cluster) as api:
+        site.content["issuers"]["cluster"]["management_api"] = api.url
+        site.cluster.set(activation_lag=2)
+        for _ in range(3):
+            created = site.log().count('"token_created"')
+            with site.daemon() as process:
+                site.wait_for("creation", lambda created=created: site.log().count('"token_created"') > created)
+                process.kill()
+                process.wait()
+        site.cluster.set(activation_lag=0)
+        with site.daemon() as process:
+            site.wait_for("provisioning", lambda: rotated(site, "one", 0))
+            site.wait_for("the orphans' end", lambda: len(site.live("one")) <= 1)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+    assert {token.token_id for token in site.live("one")} <= {site.stored("one")["token_id"]}
+
+
+def test_bad_configuration_ends_the_daemon_at_once(site: Site) -> None:
+    """Nothing is started: exit 2."""
+    site.content["defaults"] = {"ttl": "soon"}
+    with site.daemon() as process:
+        assert process.wait(20) == 2
+    assert "defaults.ttl" in site.log()
