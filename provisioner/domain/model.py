@@ -282,6 +282,8 @@ class Fence:
     """The primary's revision that the rewrite produced."""
     rotation_ids: frozenset[str]
     """The rotations seen on the lists before the rewrite: those that it fences off."""
+    stored_since: datetime | None = None
+    """Since when the record was the current one before the rewrite, which must not begin its overlap anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,9 +317,14 @@ class Memory:
             return None
         return trial if (trial.token_id, trial.revision) == (record.token_id, stored.revision) else None
 
+    def fence_at(self, revision: str) -> Fence | None:
+        """Give our own fence, while the store still is at its revision."""
+        return self.fence if self.fence is not None and self.fence.revision == revision else None
+
     def is_fenced(self, rotation_id: str, revision: str) -> bool:
         """Tell whether the store still is at a revision that fences that rotation off."""
-        return self.fence is not None and self.fence.revision == revision and rotation_id in self.fence.rotation_ids
+        fence = self.fence_at(revision)
+        return fence is not None and rotation_id in fence.rotation_ids
 
     def ended_attempt(self, rotation_id: str) -> EndedAttempt | None:
         """Give the attempt, if this very process began and ended that rotation."""

@@ -16,6 +16,7 @@ from provisioner.domain.model import (
     Snapshot,
     Stored,
     TrialResult,
+    Unreadable,
 )
 from provisioner.domain.timing import rfc3339, whole_seconds
 
@@ -63,10 +64,19 @@ def live_marked(snapshot: Snapshot, now: datetime) -> int:
 def stored_since(stored: Stored, record: Record) -> datetime:
     """Give since when the record is the current one.
 
-    The later of what its writer and what the store says: a write may land long after it was sent, and
-    the two clocks may differ. A fence or an edit by hand moves it, and only lengthens an overlap.
+    The later of what its writer and what the store says: a write may land long after it was sent, and the two clocks
+    may differ. An edit by hand, or another process's fence, moves it, and only lengthens an overlap.
     """
     return max(record.stored_at, stored.written_at or record.stored_at)
+
+
+def current_since(snapshot: Snapshot) -> datetime | None:
+    """Give since when the stored token is the current one, our own fences left out; None when there is none."""
+    primary, record = snapshot.primary, snapshot.record
+    if record is None or not isinstance(primary, Stored):
+        return None
+    fence = snapshot.memory.fence_at(primary.revision)
+    return (fence.stored_since if fence else None) or stored_since(primary, record)
 
 
 def is_proven(snapshot: Snapshot) -> bool:
@@ -103,7 +113,7 @@ def _retirement(snapshot: Snapshot, target: IssuedToken, now: datetime) -> Retir
     if ended is not None and not (older and ended.may_land):  # one that may have landed may have been current
         return _given_up(snapshot, primary, target, ended)
     if record is not None and older:
-        return _predecessor(snapshot, primary, record, target, now)
+        return _predecessor(snapshot, record, target, now)
     return _orphan(snapshot, primary, record, target)
 
 
@@ -139,14 +149,14 @@ def _is_predecessor(snapshot: Snapshot, target: IssuedToken) -> bool:
     return target.created_at < current.created_at
 
 
-def _predecessor(snapshot: Snapshot, primary: Stored, record: Record, target: IssuedToken, now: datetime) -> Retirement:
+def _predecessor(snapshot: Snapshot, record: Record, target: IssuedToken, now: datetime) -> Retirement:
     """A token older than the current one: no write of it can land, since the revision has moved past it."""
     held_back = _held_back(snapshot, record, now)
     if held_back:
         return Retirement(target=target, revoke_at=None, why=f"was replaced, and is kept: {held_back}", is_orphan=False)
     if record.compromised:
         return Retirement(target=target, revoke_at=record.stored_at, why="was replaced as compromised", is_orphan=False)
-    revoke_at = stored_since(primary, record) + snapshot.token.overlap
+    revoke_at = (current_since(snapshot) or record.stored_at) + snapshot.token.overlap
     why = f"was replaced, with an overlap until {rfc3339(whole_seconds(revoke_at))}"
     return Retirement(target=target, revoke_at=revoke_at, why=why, is_orphan=False)
 
@@ -158,15 +168,14 @@ def _orphan(snapshot: Snapshot, primary: Stored, record: Record | None, target: 
         return Retirement(target=target, revoke_at=None, why=f"is kept: {_NO_FENCE}")
     if target.created_at is None:
         return Retirement(target=target, revoke_at=None, why="is kept: its issuer does not say when it was created")
-    behind = _behind(snapshot) if record else None
-    if behind:
-        return Retirement(target=target, revoke_at=None, why=f"is not stored, and is kept: {behind}")
-    revoke_at = target.created_at + snapshot.token.orphan_quiet_period
-    if snapshot.memory.is_fenced(target.mark.rotation_id if target.mark else "", primary.revision):
-        revoke_at, fence = target.created_at, None  # the fence was due, and must not put off what it was made for
-    elif record is not None and not (record.compromised and target.issuer != record.issuer):
+    if any(isinstance(copy, Unreadable) or isinstance(copy.content, Damaged) for copy in snapshot.copies):
+        return Retirement(target=target, revoke_at=None, why="is kept: a destination that cannot be read may hold it")
+    revoke_at, since = target.created_at + snapshot.token.orphan_quiet_period, current_since(snapshot)
+    if since is not None and not (record and record.compromised and target.issuer != record.issuer):
         # it may have been the current one, until a person restored an older version or named another issuer
-        revoke_at = max(revoke_at, stored_since(primary, record) + snapshot.token.overlap)
+        revoke_at = max(revoke_at, since + snapshot.token.overlap)
+    if snapshot.memory.is_fenced(target.mark.rotation_id if target.mark else "", primary.revision):
+        fence = None
     why = f"is stored nowhere, and is kept until {rfc3339(whole_seconds(revoke_at))}"
     return Retirement(target=target, revoke_at=revoke_at, why=why, fence=fence)
 

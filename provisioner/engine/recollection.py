@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from provisioner.domain.model import Backoff, EndedAttempt, Fence, Memory, Snapshot, Stored, Trial, TrialResult
+from provisioner.domain.retirement import current_since
 from provisioner.domain.timing import backoff
 
 _ENDED_KEPT = 32
@@ -50,4 +51,5 @@ def moved(memory: Memory, before: Stored, revision: str) -> Memory:
 def fenced(memory: Memory, snapshot: Snapshot, revision: str) -> Memory:
     """Remember that every rotation on the snapshot's lists is fenced off while the store is at ``revision``."""
     rotations = frozenset(token.mark.rotation_id for token in snapshot.marked() if token.mark is not None)
-    return replace(memory, fence=Fence(revision=revision, rotation_ids=rotations))
+    fence = Fence(revision=revision, rotation_ids=rotations, stored_since=current_since(snapshot))
+    return replace(memory, fence=fence)

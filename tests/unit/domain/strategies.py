@@ -55,6 +55,7 @@ IDS: Final = ("a", "b", "c", "d", "e")
 ISSUERS: Final = (ISSUER, FORMER_ISSUER)
 OWNERS: Final = (OWNER, OWNER, OWNER, OWNER, None, Owner(INSTANCE, "other"), Owner("prod-us", NAME))
 REVISIONS: Final = ("0", "7", "8")
+MINTS: Final = frozenset({MINT_KEY, f"{MINT_KEY}:request-1"})
 BACKOFF_KEYS: Final = (
     GATHER_KEY,
     TRY_KEY,
@@ -132,7 +133,7 @@ def records(draw: st.DrawFn) -> Record:
 def contents() -> st.SearchStrategy[Content]:
     """Draw what a destination may hold; a record most of the time."""
     others: list[Content] = [Absent(), Reservation(), a_damaged_record(), a_foreign_secret()]
-    return st.one_of(records(), records(), st.sampled_from(others))
+    return st.one_of(records(), st.sampled_from(others))
 
 
 @st.composite
@@ -140,7 +141,7 @@ def places(draw: st.DrawFn, destination: Destination, like: Record | None = None
     """Draw one destination as it was read, or not; a copy often holds what the primary does."""
     if draw(seldom()):
         return unreadable()
-    content = like if like is not None and draw(st.sampled_from([True, True, False])) else draw(contents())
+    content = draw(contents()) if like is None or draw(st.sampled_from([True, False, False])) else like
     return Stored(
         destination=destination,
         revision=draw(st.sampled_from(REVISIONS)),
@@ -170,7 +171,8 @@ def memories(draw: st.DrawFn, primary: Stored | Unreadable) -> Memory:
     )
     fenced = frozenset(map(rotation_of, draw(st.lists(ids, unique=True))))
     fence = draw(st.sampled_from([None, Fence(revision=draw(st.sampled_from(REVISIONS)), rotation_ids=fenced)]))
-    waits = draw(st.dictionaries(st.sampled_from(BACKOFF_KEYS), moments().map(a_backoff), max_size=4))
+    failed = draw(st.sets(st.sampled_from(BACKOFF_KEYS), max_size=4)) | draw(st.sampled_from([frozenset(), MINTS]))
+    waits = {key: a_backoff(NOW + draw(st.sampled_from([-MINUTE, MINUTE, MINUTE]))) for key in sorted(failed)}
     return Memory(trial=trial, ended=ended, fence=fence, backoffs=waits)
 
 
@@ -199,7 +201,7 @@ def tokens(draw: st.DrawFn) -> ManagedToken:
 def snapshots(draw: st.DrawFn) -> Snapshot:
     """Draw a whole snapshot: any state of either truth, any memory, and perhaps a person's wish."""
     token = draw(tokens())
-    primary = draw(places(token.primary))
+    primary = draw(places(token.primary, draw(records()) if draw(st.sampled_from([True, True, False])) else None))
     record = primary.record if isinstance(primary, Stored) else None
     return Snapshot(
         token=token,

@@ -54,7 +54,7 @@ def test_what_is_fenced_off_ends_at_once_without_another_fence() -> None:
     snapshot = a_snapshot(
         primary=stored(revision="8", written_at=NOW - SECOND),
         listing=listed(orphan),
-        memory=a_memory(fence=a_fence("younger", revision="8")),
+        memory=a_memory(fence=replace(a_fence("younger", revision="8"), stored_since=NOW - DAY)),
     )
     plan = plan_of(snapshot)
     assert plan.fence is None
