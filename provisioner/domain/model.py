@@ -108,6 +108,8 @@ class Record:
     """Triggers honoured before it, newest first: a wish sent again years later rotates nothing."""
     compromised: bool = False
     """Whether its predecessors are to be revoked without overlap."""
+    predecessors: tuple[str, ...] = ()
+    """Rotations whose tokens were live when this one began: surely older, whatever the issuers' clocks say."""
 
     def has_honoured(self, request_id: str) -> bool:
         """Tell whether that trigger caused this rotation or one before it."""

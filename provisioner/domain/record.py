@@ -21,9 +21,10 @@ RECORD_FIELDS: Final = (
     "request_id",
     "past_requests",
     "compromised",
+    "predecessors",
 )
 """Our names for the fields of a record; a destination's ``fields`` may map them to consumers' names."""
-_OPTIONAL: Final = frozenset({"stored_at", "request_id", "past_requests", "compromised"})
+_OPTIONAL: Final = frozenset({"stored_at", "request_id", "past_requests", "compromised", "predecessors"})
 """Fields without which a record is whole all the same."""
 
 
@@ -47,6 +48,8 @@ def to_document(content: Record | Reservation, owner: Owner, destination: Destin
         plain["past_requests"] = list(content.past_requests)
     if content.compromised:
         plain["compromised"] = True
+    if content.predecessors:
+        plain["predecessors"] = list(content.predecessors)
     return dict(destination.extra) | {destination.fields.get(name, name): value for name, value in plain.items()}
 
 
@@ -99,6 +102,7 @@ def _record(found: "_Fields", owner: Owner) -> Record | Damaged:
             request_id=found.text("request_id"),
             past_requests=found.texts("past_requests"),
             compromised=found.value("compromised") is True,
+            predecessors=found.texts("predecessors"),
         )
     needed = {
         "token_id": token_id,

@@ -108,7 +108,7 @@ def _retirement(snapshot: Snapshot, target: IssuedToken, now: datetime) -> Retir
         return Retirement(target=target, revoke_at=None, why="is kept while the store cannot be read")
     if target.is_expired(now):
         return Retirement(target=target, revoke_at=now, why="has expired and still keeps its name")
-    older = record is not None and _is_predecessor(snapshot, target)
+    older = record is not None and _is_predecessor(snapshot, record, target)
     ended = snapshot.memory.ended_attempt(target.mark.rotation_id) if target.mark else None
     if ended is not None and not (older and ended.may_land):  # one that may have landed may have been current
         return _given_up(snapshot, primary, target, ended)
@@ -141,8 +141,14 @@ def _fence(primary: Stored) -> Record | Reservation | None:
             assert_never(primary.content)
 
 
-def _is_predecessor(snapshot: Snapshot, target: IssuedToken) -> bool:
-    """Tell whether it is surely older than the current one: by one issuer's own clock, or not at all."""
+def _is_predecessor(snapshot: Snapshot, record: Record, target: IssuedToken) -> bool:
+    """Tell whether it is surely older than the current one.
+
+    Either the current one's maker saw it before it began, or one issuer's own clock says so. Then no write of it can
+    land: its maker gathered before the revision moved on.
+    """
+    if target.mark is not None and target.mark.rotation_id in record.predecessors:
+        return True
     current = snapshot.current
     if current is None or current.issuer != target.issuer or current.created_at is None or target.created_at is None:
         return False

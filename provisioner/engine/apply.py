@@ -50,7 +50,7 @@ def apply(world: World, snapshot: Snapshot, decision: Decision, step: Effect) ->
 
 
 def _mint(world: World, snapshot: Snapshot, decision: Decision, step: Mint) -> Applied:
-    rotation = Rotation(world, snapshot.token, step, decision.fact, decision.message)
+    rotation = Rotation(world, snapshot, step, fact=decision.fact, reason=decision.message)
     try:
         rotated = rotation.run()
     except ProvisionerError as error:

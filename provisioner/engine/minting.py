@@ -19,9 +19,9 @@ from provisioner.domain.mark import Mark
 from provisioner.domain.model import (
     CreateRequest,
     IssuedToken,
-    ManagedToken,
     MintedToken,
     Record,
+    Snapshot,
     Stored,
     Unreadable,
 )
@@ -54,14 +54,15 @@ class Rotation:
     ``may_land`` and ``may_exist`` say, when it has failed, what it may have left behind.
     """
 
-    def __init__(self, world: World, token: ManagedToken, step: Mint, fact: str, reason: str) -> None:
-        self._world, self._token, self._step = world, token, step
+    def __init__(self, world: World, snapshot: Snapshot, step: Mint, *, fact: str, reason: str) -> None:
+        self._world, self._token, self._step = world, snapshot.token, step
+        self._predecessors = _live_rotations(snapshot, world.clock.now())
         self._fact, self._reason = fact, reason
-        self._issuer = world.issuers[token.issuer]
-        self._store = world.stores[token.primary.store]
-        self._deadline = world.deadline(token.rotation_timeout)
+        self._issuer = world.issuers[self._token.issuer]
+        self._store = world.stores[self._token.primary.store]
+        self._deadline = world.deadline(self._token.rotation_timeout)
         self._phases: dict[str, timedelta] = {}
-        self.mark = Mark(owner=token.owner, rotation_id=world.entropy.rotation_id())
+        self.mark = Mark(owner=self._token.owner, rotation_id=world.entropy.rotation_id())
         self.may_exist = False
         self.may_land = False
 
@@ -158,6 +159,7 @@ class Rotation:
             request_id=trigger.request_id if trigger else None,
             past_requests=honoured[:_REQUESTS_REMEMBERED],
             compromised=trigger.compromised if trigger else False,
+            predecessors=self._predecessors,
         )
 
     def _commit(self, record: Record) -> None:
@@ -252,3 +254,8 @@ class Rotation:
             took=timedelta(seconds=self._world.clock.monotonic() - started),
             phases=dict(self._phases),
         )
+
+
+def _live_rotations(snapshot: Snapshot, now: datetime) -> tuple[str, ...]:
+    """Give the rotations whose tokens are live as a new one begins."""
+    return tuple(token.mark.rotation_id for token in snapshot.marked() if token.mark is not None and token.is_live(now))

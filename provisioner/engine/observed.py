@@ -1,9 +1,15 @@
-"""Stores and issuers that tell an observer of every request they make."""
+"""Stores and issuers that tell an observer of every request they make, and let no foreign error through."""
 
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
 
 from provisioner.domain import events
+from provisioner.domain.errors import (
+    IssuerUnavailableError,
+    OutcomeUnknownError,
+    ProvisionerError,
+    StoreUnavailableError,
+)
 from provisioner.domain.mark import Owner
 from provisioner.domain.model import (
     CreateRequest,
@@ -21,15 +27,33 @@ from provisioner.ports.observer import Observer
 from provisioner.ports.store import Store
 
 T = TypeVar("T")
+_UNKNOWN: Final[Mapping[str, type[ProvisionerError]]] = {
+    "create": OutcomeUnknownError,
+    "write": OutcomeUnknownError,
+    "revoke": OutcomeUnknownError,
+}
+"""What an unexpected end means where there may have been an effect."""
+_UNREAD: Final[Mapping[str, type[ProvisionerError]]] = {
+    "store": StoreUnavailableError,
+    "issuer": IssuerUnavailableError,
+}
 
 
 def _observed(observe: Observer, kind: str, backend: str, operation: str, request: Callable[[], T]) -> T:
+    """Make a request and tell of it. A foreign error, which only a bug lets come so far, becomes one of ours here.
+
+    It could hold a secret, and it must not end the pass of other names: only its kind is told.
+    """
     result = "ok"
     try:
         return request()
-    except BaseException as error:
+    except ProvisionerError as error:
         result = type(error).__name__
         raise
+    except Exception as error:  # noqa: BLE001  # whatever an adapter lets through ends here, see above
+        result = type(error).__name__
+        unknown = _UNKNOWN.get(operation, _UNREAD[kind])
+        raise unknown(f"{operation} at {kind} {backend} ended with an unexpected {result}: this is a bug") from None
     finally:
         observe(events.RequestMade(kind=kind, backend=backend, operation=operation, result=result))
 

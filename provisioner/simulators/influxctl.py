@@ -167,7 +167,7 @@ def _entry(token: ClusterToken, knobs: Knobs) -> dict[str, object]:
 
 def _time(moment: datetime, knobs: Knobs) -> object:
     if knobs.style in {"rfc3339", "camel"}:
-        return moment.isoformat().replace("+00:00", "Z")
+        return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
     nanos = {"nanos": moment.microsecond * 1000} if moment.microsecond else {}
     return {"seconds": int(moment.timestamp()), **nanos}
 

@@ -27,7 +27,9 @@ def test_once_provisions_once_whatever_influxctl_prints(site: Site, style: str, 
     assert second["token_id"] != first["token_id"]
     assert site.cluster.authenticate(first["token"]), "the predecessor lives for the overlap"
     assert site.cluster.authenticate(second["token"])
-    for secret in (first["token"], second["token"]):
+    assert site.run("rotate", "telegraf", "--direct", "--compromised").status == 0
+    assert [token.token_id for token in site.live("telegraf")] == [site.stored("telegraf")["token_id"]]
+    for secret in (first["token"], second["token"], site.stored("telegraf")["token"]):
         assert secret not in site.log()
 
 

@@ -12,6 +12,7 @@ from provisioner.domain.errors import (
 from provisioner.domain.mark import Mark
 from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken
 from provisioner.domain.secret import SecretText
+from provisioner.domain.timing import whole_seconds
 from provisioner.ports.clock import Clock
 from tests.fakes.faults import Fault, Faults
 
@@ -27,6 +28,8 @@ class FakeIssuer:
     activation_lag: timedelta = timedelta(0)
     stale: timedelta = timedelta(0)
     forget_expiry: bool = False
+    whole_seconds: bool = False
+    """Whether it tells times of creation in whole seconds, so that two tokens can seem equally old."""
     faults: Faults = field(default_factory=Faults)
     tokens: dict[str, IssuedToken] = field(default_factory=dict)
     strings: dict[str, str] = field(default_factory=dict)
@@ -95,7 +98,7 @@ class FakeIssuer:
             issuer=self.name,
             token_id=token_id,
             mark=Mark.found_in(description),
-            created_at=self.clock.now(),
+            created_at=whole_seconds(self.clock.now()) if self.whole_seconds else self.clock.now(),
             expires_at=expires_at,
         )
         self.tokens[token_id] = issued

@@ -105,6 +105,20 @@ def test_compromised_has_no_overlap() -> None:
     assert rig.live_ids() == {"token-2"}
 
 
+def test_tokens_that_seem_equally_old_are_told_apart() -> None:
+    """Where an issuer tells whole seconds only, the predecessor of a rotation within one still ends in its time."""
+    rig = Rig()
+    rig.issuer.whole_seconds = True
+    rig.reconcile()
+    rig.reconcile(Trigger(request_id="by hand"))
+    assert rig.issuer.tokens["token-1"].created_at == rig.issuer.tokens["token-2"].created_at
+    rig.clock.advance(HOUR)
+    rig.reconcile()
+    assert rig.live_ids() == {"token-2"}
+    rig.reconcile(Trigger(request_id="leak", compromised=True))
+    assert rig.live_ids() == {"token-3"}
+
+
 def test_editing_labels_margins_and_ttl_mints_nothing() -> None:
     """Only what changes the token itself may mint."""
     rig = provisioned()

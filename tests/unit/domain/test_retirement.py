@@ -320,6 +320,14 @@ def test_a_person_who_restores_an_older_version_has_rolled_back() -> None:
     assert plan.fence == a_record()
 
 
+def test_rolling_back_to_a_record_that_once_replaced_a_compromised_token_keeps_the_overlap() -> None:
+    """Its zero overlap was for what came before it: the newer token was current until now, and nobody called it bad."""
+    newer = an_issued("newer", created_at=NOW - 5 * HOUR)
+    restored = stored(a_record(compromised=True), written_at=NOW - 10 * MINUTE)
+    plan = plan_of(a_snapshot(primary=restored, listing=listed(newer)))
+    assert plan.revoke_at == NOW - 10 * MINUTE + OVERLAP
+
+
 @pytest.mark.parametrize("created_at", [ISSUED_AT - 10 * DAY, ISSUED_AT, NOW - 3 * HOUR])
 def test_a_token_left_at_a_former_issuer_ends_after_both_periods(created_at: datetime) -> None:
     """Two issuers' clocks cannot be compared: quiet period and overlap both have to be over, and a fence is needed."""

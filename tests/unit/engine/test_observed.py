@@ -1,0 +1,79 @@
+"""Every request is told of, and no foreign error comes through."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from provisioner.domain.errors import (
+    ConflictError,
+    IssuerUnavailableError,
+    OutcomeUnknownError,
+    ProvisionerError,
+    StoreUnavailableError,
+)
+from provisioner.domain.events import Event, RequestMade
+from provisioner.domain.mark import Mark
+from provisioner.domain.model import CreateRequest
+from provisioner.domain.secret import SecretText
+from provisioner.engine.observed import ObservedIssuer, ObservedStore
+from tests.builders import DAY, NOW, OWNER, PLACE, a_record, an_issued, uid
+from tests.fakes.clock import FakeClock
+from tests.fakes.issuer import FakeIssuer
+from tests.fakes.store import FakeStore
+
+REQUEST = CreateRequest(mark=Mark(OWNER, uid(1)), description="x", ttl=timedelta(days=1), expires_at=NOW + DAY)
+CALLS: dict[str, tuple[Callable[[ObservedIssuer, ObservedStore], object], type[ProvisionerError]]] = {
+    "list": (lambda issuer, _: issuer.list(), IssuerUnavailableError),
+    "create": (lambda issuer, _: issuer.create(REQUEST), OutcomeUnknownError),
+    "prove": (lambda issuer, _: issuer.prove(SecretText("M.V1.hidden"), "id"), IssuerUnavailableError),
+    "revoke": (lambda issuer, _: issuer.revoke(an_issued()), OutcomeUnknownError),
+    "preflight": (lambda _, store: store.preflight(PLACE), StoreUnavailableError),
+    "read": (lambda _, store: store.read(PLACE, OWNER), StoreUnavailableError),
+    "write": (lambda _, store: store.write(PLACE, OWNER, a_record(), "0"), OutcomeUnknownError),
+    "check": (lambda _, store: store.check([]), StoreUnavailableError),
+}
+
+
+def bench() -> tuple[FakeIssuer, FakeStore, ObservedIssuer, ObservedStore, list[Event]]:
+    """Give fakes, and what observes them."""
+    told: list[Event] = []
+    issuer, store = FakeIssuer(FakeClock()), FakeStore(FakeClock())
+    return issuer, store, ObservedIssuer(issuer, told.append), ObservedStore(store, told.append), told
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_each_call_is_passed_on_and_told(operation: str) -> None:
+    """One event a call, with its result."""
+    issuer, store, observed_issuer, observed_store, told = bench()
+    CALLS[operation][0](observed_issuer, observed_store)
+    assert (issuer.faults.calls + store.faults.calls)[operation] == 1
+    (event,) = told
+    assert isinstance(event, RequestMade)
+    assert (event.operation, event.result) == (operation, "ok")
+
+
+@pytest.mark.parametrize("operation", CALLS)
+def test_a_foreign_error_becomes_ours_and_tells_only_its_kind(operation: str) -> None:
+    """An effect that ended unexpectedly is of unknown outcome; a read is unavailable; no text comes through."""
+
+    def burst(_: str) -> None:
+        raise KeyError("M.V1.hidden")
+
+    issuer, store, observed_issuer, observed_store, told = bench()
+    issuer.faults.before_call = store.faults.before_call = burst
+    call, expected = CALLS[operation]
+    with pytest.raises(expected) as caught:
+        call(observed_issuer, observed_store)
+    assert "KeyError" in str(caught.value)
+    assert "hidden" not in f"{caught.value!r}{told!r}"
+    assert caught.value.__suppress_context__
+
+
+def test_our_own_errors_pass_unchanged() -> None:
+    """A conflict stays a conflict."""
+    _, _, _, store, told = bench()
+    store.write(PLACE, OWNER, a_record(), "0")
+    with pytest.raises(ConflictError):
+        store.write(PLACE, OWNER, a_record(), "0")
+    assert [event.result for event in told if isinstance(event, RequestMade)] == ["ok", "ConflictError"]
