@@ -1,5 +1,6 @@
 """When tokens that are not the current one end: predecessors after the overlap, orphans after the quiet period."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, assert_never
@@ -77,6 +78,14 @@ def current_since(snapshot: Snapshot) -> datetime | None:
         return None
     fence = snapshot.memory.fence_at(primary.revision)
     return (fence.stored_since if fence else None) or stored_since(primary, record)
+
+
+def _held_since(snapshot: Snapshot, record: Record) -> Iterator[datetime]:
+    """Give since when each destination holds the current token: consumers of the last one have their overlap too."""
+    yield current_since(snapshot) or record.stored_at
+    for copy in snapshot.copies:
+        if isinstance(copy, Stored) and copy.record == record and copy.written_at is not None:
+            yield copy.written_at
 
 
 def is_proven(snapshot: Snapshot) -> bool:
@@ -162,7 +171,7 @@ def _predecessor(snapshot: Snapshot, record: Record, target: IssuedToken, now: d
         return Retirement(target=target, revoke_at=None, why=f"was replaced, and is kept: {held_back}", is_orphan=False)
     if record.compromised:
         return Retirement(target=target, revoke_at=record.stored_at, why="was replaced as compromised", is_orphan=False)
-    revoke_at = (current_since(snapshot) or record.stored_at) + snapshot.token.overlap
+    revoke_at = max(_held_since(snapshot, record)) + snapshot.token.overlap
     why = f"was replaced, with an overlap until {rfc3339(whole_seconds(revoke_at))}"
     return Retirement(target=target, revoke_at=revoke_at, why=why, is_orphan=False)
 

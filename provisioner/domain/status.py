@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from provisioner.domain.checks import destination_differs
 from provisioner.domain.model import Backoff, Snapshot, Stored, Unreadable
 from provisioner.domain.retirement import Retirement, retirements
 from provisioner.domain.steps import MINT_KEY, Decision, Mint, Refuse, Rest, kind
@@ -89,7 +90,7 @@ def status_of(snapshot: Snapshot, decision: Decision, now: datetime, *, rotating
         rotate_at=due,
         next_step=next_step,
         next_step_at=next_step_at,
-        reason=decision.message if decision.hindrance is None else f"{decision.message}; {decision.hindrance}",
+        reason=_reason(snapshot, decision, now),
         last_error=last.error if last else None,
         failed_attempts=sum(backoff.failures for key, backoff in snapshot.memory.backoffs.items() if _is_mint(key)),
         destinations=tuple(_destinations(snapshot)),
@@ -108,9 +109,23 @@ def _state(snapshot: Snapshot, decision: Decision, now: datetime, due: datetime 
     failed = any(_is_mint(key) for key in snapshot.memory.backoffs)
     overdue = due is not None and due + snapshot.token.rotation_timeout < now
     dead = decision.fact == "stored_token_is_dead" and isinstance(decision.step, Mint)  # not: has to be tried
-    if failed or decision.hindrance is not None or overdue or dead:
+    if failed or decision.hindrance is not None or overdue or dead or _is_out_of_step(snapshot, decision):
         return State.FAILING
     return State.DUE if isinstance(decision.step, Mint) else State.OK
+
+
+def _is_out_of_step(snapshot: Snapshot, decision: Decision) -> bool:
+    """Tell whether a destination does not hold the current token, and is not about to be written."""
+    behind = snapshot.record is not None and not all(place.in_sync for place in _destinations(snapshot))
+    return behind and isinstance(decision.step, Rest)
+
+
+def _reason(snapshot: Snapshot, decision: Decision, now: datetime) -> str:
+    """Say why the step was decided on, what holds it up, and which destination is out of step."""
+    said = [decision.message] if decision.hindrance is None else [decision.message, decision.hindrance]
+    if _is_out_of_step(snapshot, decision):
+        said.append(destination_differs(snapshot, now).message)
+    return "; ".join(said)
 
 
 def _next_step(

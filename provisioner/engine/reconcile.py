@@ -116,7 +116,9 @@ def _failed(world: World, snapshot: Snapshot, decision: Decision, step: Effect, 
 
 
 def _remaining(world: World, snapshot: Snapshot) -> timedelta | None:
-    return None if snapshot.life is None else snapshot.life[1] - world.clock.now()
+    """Give how long the stored token has to live; None when nothing hangs on it any more."""
+    remaining = timedelta(0) if snapshot.life is None else snapshot.life[1] - world.clock.now()
+    return remaining if remaining > timedelta(0) else None
 
 
 def _tell(world: World, token: ManagedToken, decision: Decision) -> None:

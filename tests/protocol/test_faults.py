@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from provisioner.domain.model import Trigger
+from provisioner.domain.status import State, status_of
 from tests.builders import DAY, HOUR, MINUTE, OTHER_PLACE, PLACE, SECOND, a_token, uid
 from tests.fakes.faults import Fault
 from tests.rig import Rig, provisioned
@@ -390,7 +391,14 @@ def test_copy_that_holds_nothing_holds_back_the_revocation() -> None:
     rig.reconcile()
     rig.pass_time(3 * HOUR)
     assert rig.live_ids() == {"token-1", "token-2"}
+    outcome = rig.reconcile()
+    standing = status_of(outcome.snapshot, outcome.decision, rig.clock.now())
+    assert standing.state is State.FAILING, "a destination that stays behind is not passed over in silence"
+    assert str(OTHER_PLACE) in standing.reason
     rig.watch(lambda _: None)
+    rig.store.faults.queues.clear()
+    rig.pass_time(30 * MINUTE)
+    assert rig.live_ids() == {"token-1", "token-2"}, "consumers of the late copy have their overlap too"
     rig.settle()
 
 
