@@ -41,7 +41,7 @@ class Retirement:
 
 
 def retirements(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
-    """Plan the end of every marked token of this name that no destination holds, oldest first."""
+    """Plan the end of every marked token of this name that no destination holds, in the order in which they go."""
     held = snapshot.stored_ids()
     candidates = [
         token for token in snapshot.marked() if token.token_id not in held and _needs_an_end(snapshot, token, now)
@@ -123,7 +123,7 @@ def _retirement(snapshot: Snapshot, target: IssuedToken, now: datetime) -> Retir
         return _given_up(snapshot, primary, target, ended)
     if record is not None and older:
         return _predecessor(snapshot, record, target, now)
-    return _orphan(snapshot, primary, record, target)
+    return _orphan(snapshot, primary, record, target, now)
 
 
 def _given_up(snapshot: Snapshot, primary: Stored, target: IssuedToken, ended: EndedAttempt) -> Retirement:
@@ -176,7 +176,9 @@ def _predecessor(snapshot: Snapshot, record: Record, target: IssuedToken, now: d
     return Retirement(target=target, revoke_at=revoke_at, why=why, is_orphan=False)
 
 
-def _orphan(snapshot: Snapshot, primary: Stored, record: Record | None, target: IssuedToken) -> Retirement:
+def _orphan(
+    snapshot: Snapshot, primary: Stored, record: Record | None, target: IssuedToken, now: datetime
+) -> Retirement:
     """A token that a crash, a lost answer or a roll-back left: a late write of it may be under way yet."""
     fence = _fence(primary)
     if fence is None:
@@ -185,6 +187,9 @@ def _orphan(snapshot: Snapshot, primary: Stored, record: Record | None, target: 
         return Retirement(target=target, revoke_at=None, why="is kept: its issuer does not say when it was created")
     if any(isinstance(copy, Unreadable) or isinstance(copy.content, Damaged) for copy in snapshot.copies):
         return Retirement(target=target, revoke_at=None, why="is kept: a destination that cannot be read may hold it")
+    if record is None and not _stands_in_the_way(snapshot, target, now):
+        why = "is kept until a token is stored: it may be what consumers had before the secret was deleted"
+        return Retirement(target=target, revoke_at=None, why=why)
     revoke_at, since = target.created_at + snapshot.token.orphan_quiet_period, current_since(snapshot)
     if since is not None and not (record and record.compromised and target.issuer != record.issuer):
         # it may have been the current one, until a person restored an older version or named another issuer
@@ -204,6 +209,12 @@ def _held_back(snapshot: Snapshot, record: Record, now: datetime) -> str | None:
     if current is not None and not current.is_live(now) and live_marked(snapshot, now) >= MOST_LIVE_TOKENS:
         return None  # a dead current token will never be proven: its successor needs the room
     return f"the current token {record.token_id} has not been seen to work"
+
+
+def _stands_in_the_way(snapshot: Snapshot, target: IssuedToken, now: datetime) -> bool:
+    """Tell whether, nothing being stored, it is the youngest of so many that nothing may be minted."""
+    ages = [token.created_at for token in snapshot.marked() if token.created_at is not None and token.is_live(now)]
+    return live_marked(snapshot, now) >= MOST_LIVE_TOKENS and target.created_at == max(ages, default=None)
 
 
 def _behind(snapshot: Snapshot) -> str | None:

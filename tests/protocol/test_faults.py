@@ -196,16 +196,29 @@ def test_orphan_of_a_crash_is_kept_for_the_quiet_period_and_fenced() -> None:
     assert len(rig.store.versions[PLACE.path]) == 2, "one commit and one fence"
 
 
-def test_first_orphan_is_fenced_by_a_reservation() -> None:
-    """Where nothing is stored and nothing can be minted, a reservation fences the orphan, and reads as no secret."""
+def test_orphans_in_the_way_of_the_first_token_are_fenced_by_a_reservation() -> None:
+    """Where nothing is stored and three live, the youngest goes behind a reservation, which reads as no secret."""
     rig = Rig()
-    orphan = rig.orphan()
+    orphans = []
+    for number in (901, 902, 903):
+        orphans.append(rig.orphan(number))
+        rig.clock.advance(MINUTE)
     rig.issuer.faults.always["create"] = Fault.BEFORE
     rig.pass_time(2 * HOUR)
-    assert orphan not in rig.live_ids()
+    assert rig.live_ids() == set(orphans[:2])
     assert rig.store.document(PLACE.path) == {"owner": "provisioner/prod/telegraf"}
     rig.settle()
     assert rig.record is not None
+
+
+def test_deleted_secret_without_successor_leaves_cached_tokens_alone() -> None:
+    """While a deleted secret cannot be provisioned anew, the token that consumers may have cached lives on."""
+    rig = provisioned()
+    rig.store.delete_newest(PLACE.path)
+    rig.issuer.faults.always["create"] = Fault.BEFORE
+    rig.pass_time(10 * HOUR)
+    assert rig.live_ids() == {"token-1"}
+    rig.settle()
 
 
 def test_revocations_that_fail_are_retried_for_ever_and_shown() -> None:

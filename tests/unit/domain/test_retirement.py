@@ -266,9 +266,18 @@ def test_an_orphan_ends_after_the_quiet_period_behind_a_fence() -> None:
 @pytest.mark.parametrize("primary", [nothing_stored(), nothing_stored(revision="7"), stored(Reservation())])
 def test_with_nothing_stored_the_fence_is_a_reservation(primary: Stored) -> None:
     """First provisioning, a deleted secret, or a reservation already: the revision is moved by a reservation."""
-    plan = plan_of(a_snapshot(primary=primary, listing=a_listing(YOUNGER)))
+    plans = retirements(a_snapshot(primary=primary, listing=a_listing(OLDER, YOUNGER, an_issued("third"))), NOW)
+    (plan,) = [plan for plan in plans if plan.revoke_at is not None]
+    assert plan.target == YOUNGER, "the others may be what consumers had"
     assert plan.revoke_at == QUIET_ENDS
     assert plan.fence == Reservation()
+
+
+@pytest.mark.parametrize("primary", [nothing_stored(), nothing_stored(revision="7"), stored(Reservation())])
+def test_with_nothing_stored_nothing_ends_that_stands_in_nobodys_way(primary: Stored) -> None:
+    """A secret deleted by accident, and no successor yet: what consumers have in their caches is left alone."""
+    plans = retirements(a_snapshot(primary=primary, listing=a_listing(OLDER, YOUNGER)), NOW + 5 * DAY)
+    assert [plan.revoke_at for plan in plans] == [None, None]
 
 
 def test_a_token_created_in_the_same_instant_as_the_current_one_is_not_its_predecessor() -> None:
