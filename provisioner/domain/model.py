@@ -154,7 +154,7 @@ class Stored:
     """Opaque to us; the store's own word for this state, also when nothing is there."""
     content: Content
     written_at: datetime | None = None
-    """When the store says that this revision was written, by the store's clock."""
+    """When the store says that this revision was written, or the secret was deleted, by the store's clock."""
     faithful: bool = True
     """Whether the stored document spells the record just as the configuration asks (fields, extra)."""
 

@@ -72,12 +72,17 @@ def stored_since(stored: Stored, record: Record) -> datetime:
 
 
 def current_since(snapshot: Snapshot) -> datetime | None:
-    """Give since when the stored token is the current one, our own fences left out; None when there is none."""
+    """Give since when the store holds what it holds, our own fences left out: a token, or, after a deletion, none.
+
+    None when nothing tells: nothing has ever been there, or it cannot be read.
+    """
     primary, record = snapshot.primary, snapshot.record
-    if record is None or not isinstance(primary, Stored):
+    if not isinstance(primary, Stored):
         return None
     fence = snapshot.memory.fence_at(primary.revision)
-    return (fence.stored_since if fence else None) or stored_since(primary, record)
+    if fence is not None and fence.stored_since is not None:
+        return fence.stored_since
+    return primary.written_at if record is None else stored_since(primary, record)
 
 
 def _held_since(snapshot: Snapshot, record: Record) -> Iterator[datetime]:
@@ -127,14 +132,21 @@ def _retirement(snapshot: Snapshot, target: IssuedToken, now: datetime) -> Retir
 
 
 def _given_up(snapshot: Snapshot, primary: Stored, target: IssuedToken, ended: EndedAttempt) -> Retirement:
-    """A token that was never the current one, and of which this process knows that it never will be."""
-    why = "was left by an attempt that was given up"
-    if not ended.may_land or snapshot.memory.is_fenced(ended.rotation_id, primary.revision):
+    """A token of an attempt that this process has given up, and that will never be stored any more.
+
+    Where a write of it was of unknown outcome, it may have landed and been current until somebody deleted or replaced
+    it: then it has its overlap.
+    """
+    why, since = "was left by an attempt that was given up", current_since(snapshot)
+    if not ended.may_land:
         return Retirement(target=target, revoke_at=ended.ended_at, why=why)
+    revoke_at = ended.ended_at if since is None else max(ended.ended_at, since + snapshot.token.overlap)
+    if snapshot.memory.is_fenced(ended.rotation_id, primary.revision):
+        return Retirement(target=target, revoke_at=revoke_at, why=why)
     fence = _fence(primary)
     if fence is None:
         return Retirement(target=target, revoke_at=None, why=f"{why}, and is kept: {_NO_FENCE}")
-    return Retirement(target=target, revoke_at=ended.ended_at, why=why, fence=fence)
+    return Retirement(target=target, revoke_at=revoke_at, why=why, fence=fence)
 
 
 def _fence(primary: Stored) -> Record | Reservation | None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -34,28 +35,27 @@ class OpenBao:
         self.root_token = SecretText(f"dev-{secrets.token_hex(16)}")
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
-        self._home: TemporaryDirectory[str] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._started = ExitStack()
 
     def __enter__(self) -> Self:
         """Start it and wait until it answers; raises ConfigurationError when it cannot be started."""
-        self._home = TemporaryDirectory(prefix="provisioner-openbao-")
-        self._process = start_bao(
-            ["-dev", "-dev-no-store-token", f"-dev-listen-address=127.0.0.1:{self.port}"],
-            home=Path(self._home.name),
-            root_token=self.root_token,
-        )
-        wait_until_answering(self.port, self._process)
+        with ExitStack() as starting:
+            home = starting.enter_context(TemporaryDirectory(prefix="provisioner-openbao-"))
+            process = start_bao(
+                ["-dev", "-dev-no-store-token", f"-dev-listen-address=127.0.0.1:{self.port}"],
+                home=Path(home),
+                root_token=self.root_token,
+            )
+            starting.callback(stop_bao, process)
+            wait_until_answering(self.port, process)
+            self._started = starting.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop it."""
-        if self._process is not None:
-            stop_bao(self._process)
-        if self._home is not None:
-            self._home.cleanup()
+        self._started.close()
 
 
 def free_port() -> int:
@@ -67,7 +67,10 @@ def free_port() -> int:
 
 
 def start_bao(arguments: list[str], *, home: Path, root_token: SecretText | None = None) -> "subprocess.Popen[bytes]":
-    """Start ``bao server`` in a process group of its own; its root token goes by the environment, not the arguments."""
+    """Start ``bao server`` in a process group of its own; its root token goes by the environment, not the arguments.
+
+    On Linux it ends with the thread that started it: start it from the main one.
+    """
     program = Path(sys.executable).parent / "bao"
     found = str(program) if program.exists() else shutil.which("bao")
     if found is None:

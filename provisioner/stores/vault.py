@@ -3,45 +3,33 @@
 The facts about answers come from a real OpenBao 2.7 (``tests/integration/test_vault_store.py``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import hvac
 import hvac.exceptions
-import requests
-from requests.adapters import HTTPAdapter
-from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError
 
-from provisioner.domain.errors import (
-    ConflictError,
-    OutcomeUnknownError,
-    ProvisionerError,
-    StoreRefusedError,
-    StoreUnavailableError,
-)
+from provisioner.domain.errors import ProvisionerError, StoreRefusedError
 from provisioner.domain.mark import Owner
 from provisioner.domain.model import Destination, Record, Reservation, Stored
 from provisioner.domain.record import read_document, to_document
-from provisioner.domain.scrub import scrub
 from provisioner.domain.secret import SecretText
 from provisioner.ports.clock import Clock
 from provisioner.stores.vault_auth import ClientToken, VaultLogin
+from provisioner.stores.vault_capabilities import Capabilities
+from provisioner.stores.vault_wire import DeniedError, Wire, json_object
 
-CONNECTIONS: Final = 32
-CAPABILITIES_KEPT: Final = timedelta(minutes=5)
 FEWEST_VERSIONS: Final = 3
 NEVER_WRITTEN: Final = "0"
-_WRITING: Final = frozenset({"create", "update"})
+_PARTING: Final = timedelta(seconds=3)
+"""How long leaving may wait for our client token to be revoked: it ends by itself when its lease does."""
 
 T = TypeVar("T")
-
-
-class _ForbiddenError(ProvisionerError):
-    """A 403: the client token may have ended; after one more login it is a refusal. Never leaves this file."""
 
 
 class VaultStore:
@@ -60,18 +48,12 @@ class VaultStore:
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
         """Take where it is and how to log in; nothing is asked yet. ``timeout`` is for one request."""
-        self._name, self._address, self._mount, self._clock = name, address, mount, clock
-        self._namespace, self._verify, self._timeout = namespace, str(ca_cert) if ca_cert else True, timeout
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxy, netrc or token of the environment gets in
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=CONNECTIONS, max_retries=0)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._name, self._mount, self._timeout = name, mount, timeout
+        self._remedy = f"is a KV version 2 engine mounted at {mount!r}?"
+        self._wire = Wire(store=name, address=address, namespace=namespace, ca_cert=ca_cert, timeout=timeout)
         self._client_token = ClientToken(login, self._post, clock)
+        self._capabilities = Capabilities(self._granted, clock)
         self._lock = Lock()
-        self._paths: set[str] = set()
-        self._writable: set[str] = set()
-        self._asked_at: float | None = None
         self._mount_is_known = False
 
     @property
@@ -83,16 +65,9 @@ class VaultStore:
 
     def preflight(self, destination: Destination) -> None:
         """Ask what may be done, for every path seen so far in one question; known for five minutes."""
+        self._require_version_2(destination)
         path = self._data_path(destination)
-        with self._lock:
-            self._paths.add(path)
-            now = self._clock.monotonic()
-            fresh = self._asked_at is not None and now < self._asked_at + CAPABILITIES_KEPT.total_seconds()
-            if fresh and path in self._writable:
-                return
-            self._require_version_2()
-            missing = self._missing_capabilities(path)
-            self._asked_at = now
+        missing = self._capabilities.lacking(path)
         if missing:
             policy = f'path "{path}" {{ capabilities = ["create", "read", "update"] }}'
             raise StoreRefusedError(
@@ -102,17 +77,10 @@ class VaultStore:
 
     def read(self, destination: Destination, owner: Owner) -> Stored:
         """Read the newest version; a deleted one is Absent at its own revision."""
-
-        def request(client: hvac.Client) -> tuple[dict[str, Any] | None, dict[str, Any]]:
-            try:
-                answer = client.secrets.kv.v2.read_secret_version(
-                    path=destination.path, mount_point=self._mount, raise_on_deleted_version=True
-                )
-            except hvac.exceptions.InvalidPath as error:
-                return None, self._metadata_of_missing(error)
-            return answer["data"]["data"], answer["data"]["metadata"]
-
-        document, metadata = self._call(request, f"reading {destination}")
+        self._capabilities.note(self._data_path(destination))
+        document, metadata = self._newest(destination)
+        if not metadata:  # version 1 says the same of everything
+            self._require_version_2(destination)
         content, faithful = read_document(document, owner, destination)
         return Stored(
             destination=destination,
@@ -124,214 +92,177 @@ class VaultStore:
 
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
         """Write a new version with ``cas`` = the version gathered."""
+        document, version = to_document(content, owner, destination), int(expected)
 
         def request(client: hvac.Client) -> str:
             answer = client.secrets.kv.v2.create_or_update_secret(
-                path=destination.path,
-                secret=to_document(content, owner, destination),
-                cas=int(expected),
-                mount_point=self._mount,
+                path=destination.path, secret=document, cas=version, mount_point=self._mount
             )
-            return _version_written(answer, self._mount)
+            return str(json_object(answer)["data"]["version"])
 
+        secrets = (content.token.reveal(),) if isinstance(content, Record) else ()
         try:
-            return self._call(request, f"writing {destination}", writes=True)
+            return self._call(request, f"writing {destination}", writes=True, secrets=secrets)
         except StoreRefusedError:
-            with self._lock:
-                self._asked_at = None
+            self._capabilities.forget()
+            self._mount_is_known = False
             raise
 
     def check(self, destinations: Sequence[tuple[Destination, Owner]]) -> Sequence[str]:
-        """Warn where fewer versions are kept than a token inside its overlap needs."""
-        kept_by_mount = self._most_versions(f"{self._mount}/config")
+        """Warn where fewer versions are kept than a token inside its overlap needs, and where secrets end."""
+        if not destinations:
+            return ()
+        self._require_version_2(destinations[0][0])
+        by_mount = self._settings(f"{self._mount}/config")
         warnings = []
         for destination, _ in destinations:
-            own = self._most_versions(f"{self._mount}/metadata/{destination.path}")
-            kept = own or kept_by_mount
-            if kept is not None and 0 < kept < FEWEST_VERSIONS:
-                warnings.append(
-                    f"max_versions of {destination} is {kept}: the version of a token inside its overlap would be "
-                    f"gone; keep at least {FEWEST_VERSIONS}"
-                )
+            self._capabilities.note(self._data_path(destination))
+            own = self._settings(f"{self._mount}/metadata/{destination.path}")
+            warnings += _warnings(destination, own, by_mount)
         return warnings
 
     def close(self) -> None:
         """Revoke our own client token, as far as it can be done, and close the connections."""
         token = self._client_token.give_up()
         if token is not None:
-            with suppress(ProvisionerError):  # it ends by itself when its lease does
-                self._post("auth/token/revoke-self", {}, token)
-        self._session.close()
+            with suppress(ProvisionerError):
+                self._post("auth/token/revoke-self", {}, token, timeout=min(_PARTING, self._timeout))
+        self._wire.close()
 
     # --- one request ------------------------------------------------------------------------------------
 
-    def _call(self, request: Callable[[hvac.Client], T], doing: str, *, writes: bool = False) -> T:
-        """Make one request with a client token; after a refusal log in once more and make it once again."""
+    def _call(
+        self, request: Callable[[hvac.Client], T], doing: str, *, writes: bool = False, secrets: Sequence[str] = ()
+    ) -> T:
+        """Make one request with a client token; after a 403 log in once more and make it once again."""
+
+        def send(token: SecretText) -> T:
+            return self._wire.send(request, token, doing, remedy=self._remedy, writes=writes, secrets=secrets)
+
+        return self._with_client_token(send)
+
+    def _ask(self, method: str, path: str, doing: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ask something besides secrets, in the same way."""
+
+        def send(token: SecretText) -> dict[str, Any]:
+            return self._wire.ask(method, path, token, doing, remedy=self._remedy, body=body)
+
+        return self._with_client_token(send)
+
+    def _with_client_token(self, send: Callable[[SecretText], T]) -> T:
         token = self._client_token.current()
         try:
-            return self._translated(request, token, doing, writes=writes)
-        except _ForbiddenError:
+            return send(token)
+        except DeniedError:
             token = self._client_token.refused(token)
         try:
-            return self._translated(request, token, doing, writes=writes)
-        except _ForbiddenError as error:
-            raise StoreRefusedError(str(error)) from None
+            return send(token)
+        except DeniedError as error:
+            raise StoreRefusedError(str(error)) from error
 
-    def _translated(
-        self, request: Callable[[hvac.Client], T], token: SecretText | None, doing: str, *, writes: bool
-    ) -> T:
-        """The one place where foreign errors end: each becomes one of ours, without its text where that may tell."""
+    def _post(
+        self, path: str, body: dict[str, Any] | None, token: SecretText | None, *, timeout: timedelta | None = None
+    ) -> dict[str, Any]:
+        """Send one request about a client token; ``body`` None makes it a GET."""
+        method = "get" if body is None else "post"
+        remedy = "check the auth method, its mount and the credentials"
         try:
-            return request(self._client(token))
-        except hvac.exceptions.VaultError as error:
-            raise self._vault_error(error, f"{doing} in store {self._name}", writes=writes) from None
-        except requests.exceptions.RequestException as error:
-            raise self._transport_error(error, f"{doing} in store {self._name}", writes=writes) from None
-        except (KeyError, TypeError, ValueError) as error:
-            unknown = OutcomeUnknownError if writes else StoreUnavailableError
-            raise unknown(
-                f"{doing} in store {self._name} was answered with something that is not Vault's "
-                f"({type(error).__name__}): is {self._address} really Vault or OpenBao?"
-            ) from None
+            return self._wire.ask(method, path, token, f"calling {path}", remedy=remedy, body=body, timeout=timeout)
+        except DeniedError as error:
+            raise StoreRefusedError(str(error)) from error
 
-    def _client(self, token: SecretText | None) -> hvac.Client:
-        return hvac.Client(
-            url=self._address,
-            token=token.reveal() if token else "",
-            verify=self._verify,
-            timeout=self._timeout.total_seconds(),
-            allow_redirects=False,
-            session=self._session,
-            namespace=self._namespace,
-        )
+    # --- what is asked ------------------------------------------------------------------------------------
 
-    def _post(self, path: str, body: dict[str, Any] | None, token: SecretText | None) -> dict[str, Any]:
-        """Send one request outside KV; ``body`` None makes it a GET."""
+    def _newest(self, destination: Destination) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+        """Give the newest document and its metadata; of a deleted one its version and its end, of none nothing."""
 
-        def request(client: hvac.Client) -> dict[str, Any]:
-            method = "get" if body is None else "post"
-            answer = client.adapter.request(method, f"/v1/{path}", **({} if body is None else {"json": body}))
-            return answer if isinstance(answer, dict) else {}
-
-        try:
-            return self._translated(request, token, f"calling {path}", writes=False)
-        except _ForbiddenError as error:
-            raise StoreRefusedError(str(error)) from None
-
-    def _vault_error(self, error: hvac.exceptions.VaultError, doing: str, *, writes: bool) -> ProvisionerError:
-        said = scrub("; ".join(str(line) for line in error.errors or ()), longest=160)
-        because = f": {said}" if said else ""
-        unknown: type[ProvisionerError] = OutcomeUnknownError if writes else StoreUnavailableError
-        kind, said = unknown, f"{doing} failed with {type(error).__name__}{because}"
-        match error:
-            case hvac.exceptions.Forbidden() | hvac.exceptions.Unauthorized():
-                kind = _ForbiddenError
-                said = f"{doing} was denied{because}: check the policy and the login of store {self._name}"
-            case hvac.exceptions.InvalidRequest() if writes and "check-and-set" in because:
-                kind, said = ConflictError, f"{doing} came too late: somebody has written since it was read"
-            case hvac.exceptions.InvalidRequest() | hvac.exceptions.UnsupportedOperation():
-                kind, said = (
-                    StoreRefusedError,
-                    f"{doing} was refused{because}: is {self._mount!r} a KV version 2 mount?",
+        def request(client: hvac.Client) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+            try:
+                answer = client.secrets.kv.v2.read_secret_version(
+                    path=destination.path, mount_point=self._mount, raise_on_deleted_version=True
                 )
-            case hvac.exceptions.InvalidPath():
-                kind = StoreRefusedError
-                said = f"{doing} found nothing there{because}: is a KV version 2 engine mounted at {self._mount!r}?"
-            case hvac.exceptions.RateLimitExceeded() | hvac.exceptions.VaultNotInitialized():
-                kind, said = StoreUnavailableError, f"{doing} was put off{because}: it is tried again"
-            case hvac.exceptions.VaultDown() if not writes or "sealed" in because.lower():
-                kind = StoreUnavailableError
-                said = f"{doing} was not possible{because or ': it is sealed or a standby'}: unseal it"
-            case _:
-                pass
-        return kind(said)
+            except hvac.exceptions.InvalidPath as error:
+                return None, _metadata_of_missing(error)
+            data = json_object(answer)["data"]
+            return json_object(data["data"]), json_object(data["metadata"])
 
-    def _transport_error(
-        self, error: requests.exceptions.RequestException, doing: str, *, writes: bool
-    ) -> ProvisionerError:
-        if isinstance(error, requests.exceptions.SSLError):
-            return StoreUnavailableError(f"{doing} failed: TLS with {self._address} was not agreed on; check ca_cert")
-        if isinstance(error, requests.exceptions.ConnectionError) and _never_sent(error):
-            return StoreUnavailableError(f"{doing} failed: {self._address} cannot be reached")
-        timed_out = isinstance(error, requests.exceptions.Timeout)
-        what = f"no answer within {self._timeout.total_seconds():g} s" if timed_out else "the connection broke"
-        unknown = OutcomeUnknownError if writes else StoreUnavailableError
-        return unknown(f"{doing} failed: {what} from {self._address}")
+        return self._call(request, f"reading {destination}")
 
-    # --- what is asked besides ----------------------------------------------------------------------------
+    def _require_version_2(self, destination: Destination) -> None:
+        """Refuse a mount that is none, or not KV version 2: version 1 knows no compare-and-set."""
+        with self._lock:
+            if self._mount_is_known:
+                return
+            try:
+                path = f"sys/internal/ui/mounts/{quote(self._mount)}"
+                data = self._ask("get", path, f"looking at mount {self._mount}").get("data") or {}
+            except StoreRefusedError:  # Vault says the same of a mount that is none: a read tells
+                self._newest(destination)
+                data = {}
+            is_version_2 = data.get("type") == "kv" and str((data.get("options") or {}).get("version")) == "2"
+            if data and not is_version_2:
+                raise StoreRefusedError(
+                    f"mount {self._mount!r} of store {self._name} is not a KV version 2 engine: mount one with "
+                    f"`vault secrets enable -path={self._mount} kv-v2`, or name another mount"
+                )
+            self._mount_is_known = True
 
-    def _metadata_of_missing(self, error: hvac.exceptions.InvalidPath) -> dict[str, Any]:
-        """Tell a deleted version (its metadata is in the 404) from a path never written, and both from no mount."""
-        body = error.json if isinstance(error.json, dict) else {}
-        data = body.get("data")
-        if isinstance(data, dict) and isinstance(data.get("metadata"), dict):
-            return {"version": data["metadata"]["version"]}
-        if body.get("errors"):
-            raise error
-        return {}
-
-    def _require_version_2(self) -> None:
-        """Refuse a mount that is known not to be KV version 2: version 1 knows no compare-and-set."""
-        if self._mount_is_known:
-            return
+    def _granted(self, paths: Sequence[str]) -> Mapping[str, object] | None:
+        """Ask for our capabilities at all paths at once; None when we may not."""
         try:
-            answer = self._call(
-                lambda client: client.adapter.request("get", f"/v1/sys/internal/ui/mounts/{self._mount}"),
-                f"looking at mount {self._mount}",
+            answer = self._ask(
+                "post", "sys/capabilities-self", "asking for our capabilities", body={"paths": list(paths)}
             )
-        except StoreRefusedError:
-            answer = {}  # it may not be asked: the first write tells
-        data = (answer or {}).get("data") or {}
-        options = data.get("options") or {}
-        if data and (data.get("type") not in {"kv", "generic"} or str(options.get("version")) != "2"):
-            raise StoreRefusedError(
-                f"mount {self._mount!r} of store {self._name} is not a KV version 2 engine: mount one with "
-                f"`vault secrets enable -path={self._mount} kv-v2`, or name another mount"
-            )
-        self._mount_is_known = True
-
-    def _missing_capabilities(self, path: str) -> list[str]:
-        """Ask for all paths at once; give what is missing at ``path``."""
-        paths = sorted(self._paths)
-        answer = self._call(
-            lambda client: client.adapter.request("post", "/v1/sys/capabilities-self", json={"paths": paths}),
-            "asking for our capabilities",
-        )
-        granted = answer.get("data") or answer
-        self._writable = {each for each in paths if not _lacking(granted.get(each))}
-        return _lacking(granted.get(path))
-
-    def _most_versions(self, path: str) -> int | None:
-        """Give ``max_versions`` as set at that path; None when it is not set or may not be read."""
-        try:
-            answer = self._call(lambda client: client.adapter.request("get", f"/v1/{path}"), f"reading {path}")
         except StoreRefusedError:
             return None
-        return int(((answer or {}).get("data") or {}).get("max_versions") or 0) or None
+        granted = answer.get("data") or answer
+        return granted if isinstance(granted, dict) else {}
+
+    def _settings(self, path: str) -> Mapping[str, Any]:
+        """Give a mount's or a secret's settings; none when there are none or they may not be read."""
+        try:
+            data = self._ask("get", quote(path), f"reading {path}").get("data")
+        except StoreRefusedError:
+            return {}
+        return data if isinstance(data, dict) else {}
 
     def _data_path(self, destination: Destination) -> str:
         return f"{self._mount}/data/{destination.path}"
 
 
-def _lacking(capabilities: object) -> list[str]:
-    held = set(capabilities) if isinstance(capabilities, list) else set()
-    return [] if "root" in held else sorted(_WRITING - held)
+def _metadata_of_missing(error: hvac.exceptions.InvalidPath) -> dict[str, Any]:
+    """Tell a deleted version (its metadata is in the 404) from a path never written, and both from no mount.
+
+    A 404 of another shape is not Vault's, and must not be taken for "nothing there".
+    """
+    body = json_object(error.json)
+    if body.get("data"):
+        metadata = body["data"]["metadata"]
+        return {
+            "version": metadata["version"],
+            "created_time": metadata.get("deletion_time") or metadata.get("created_time"),
+        }
+    if body["errors"]:
+        raise error
+    return {}
 
 
-def _version_written(answer: object, mount: str) -> str:
-    """Read the new version out of the answer; a mount that gives none is no KV version 2."""
-    if not isinstance(answer, dict):
-        raise StoreRefusedError(f"mount {mount!r} took a write without a version: it is not a KV version 2 engine")
-    return str(answer["data"]["version"])
-
-
-def _never_sent(error: requests.exceptions.ConnectionError) -> bool:
-    """Tell whether the connection was never made, so that nothing can have been written."""
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return True
-    cause = error.args[0] if error.args else None
-    reason = cause.reason if isinstance(cause, MaxRetryError) else cause
-    return isinstance(reason, NewConnectionError | ConnectTimeoutError)
+def _warnings(destination: Destination, own: Mapping[str, Any], by_mount: Mapping[str, Any]) -> list[str]:
+    """Judge the settings of one secret: the larger ``max_versions`` counts, and any time limit."""
+    warnings = []
+    kept = max(int(settings.get("max_versions") or 0) for settings in (own, by_mount))
+    if 0 < kept < FEWEST_VERSIONS:
+        warnings.append(
+            f"max_versions of {destination} is {kept}: the version of a token inside its overlap would be "
+            f"gone; keep at least {FEWEST_VERSIONS}"
+        )
+    limits = [str(settings.get("delete_version_after") or "0s") for settings in (own, by_mount)]
+    limit = next((limit for limit in limits if limit != "0s"), None)
+    if limit is not None:
+        warnings.append(
+            f"delete_version_after of {destination} is {limit}: the stored token would go away by itself; set it to 0s"
+        )
+    return warnings
 
 
 def _moment(text: object) -> datetime | None:

@@ -1,12 +1,13 @@
 """Client tokens of Vault and OpenBao: obtained, renewed before they end, obtained again after a refusal."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Lock
 from typing import Any, Final, Protocol
 
-from provisioner.domain.errors import StoreRefusedError
+from provisioner.domain.errors import ProvisionerError, StoreRefusedError, StoreUnavailableError
 from provisioner.domain.secret import SecretText
 from provisioner.ports.clock import Clock
 from provisioner.ports.secret_source import SecretSource
@@ -96,23 +97,34 @@ class ClientToken:
         self._lock = Lock()
         self._grant: Grant | None = None
         self._renew_at = self._ends_at = float("inf")
+        self._logins = 0
+        self._failure: ProvisionerError | None = None
 
     def current(self) -> SecretText:
         """Give a client token that lasts: logs in, or renews, when it must."""
+        logins = self._logins
         with self._lock:
             now = self._clock.monotonic()
             if self._grant is None or now >= self._ends_at:
-                return self._obtain()
+                return self._obtain(logins)
             if now >= self._renew_at:
                 return self._renew(self._grant)
             return self._grant.token
 
     def refused(self, token: SecretText) -> SecretText:
-        """After a refusal of that client token: give another one, obtained since."""
+        """After a refusal of that client token: give another one, obtained since.
+
+        One that we had obtained is revoked, lest a lasting refusal pile up tokens that nobody uses.
+        """
+        logins = self._logins
         with self._lock:
             if self._grant is not None and self._grant.token != token:
                 return self._grant.token
-            return self._obtain()
+            obtained = self._obtain(logins)
+            if self._login.obtained_by_us:
+                with suppress(ProvisionerError):  # most often it has ended, which is why it was refused
+                    self._post("auth/token/revoke-self", {}, token)
+            return obtained
 
     def give_up(self) -> SecretText | None:
         """Give the client token that has to be revoked before we leave, if there is one."""
@@ -120,9 +132,19 @@ class ClientToken:
             grant, self._grant = self._grant, None
             return grant.token if grant is not None and self._login.obtained_by_us else None
 
-    def _obtain(self) -> SecretText:
-        self._grant = None
-        return self._keep(self._login.obtain(self._post))
+    def _obtain(self, logins: int | None = None) -> SecretText:
+        """Log in; a thread that has waited for a login since ``logins`` which failed takes that for its own."""
+        if self._failure is not None and logins is not None and logins != self._logins:
+            raise type(self._failure)(str(self._failure))
+        self._grant, self._failure = None, None
+        try:
+            grant = self._login.obtain(self._post)
+        except ProvisionerError as error:
+            self._failure = error
+            raise
+        finally:
+            self._logins += 1
+        return self._keep(grant)
 
     def _renew(self, grant: Grant) -> SecretText:
         """Renew; a token that can be renewed no longer is replaced by a new login."""
@@ -132,6 +154,10 @@ class ClientToken:
             renewed = _granted(self._post("auth/token/renew-self", {}, grant.token))
         except StoreRefusedError:
             return self._obtain()
+        except StoreUnavailableError:  # it lasts yet: once more halfway to its end
+            now = self._clock.monotonic()
+            self._renew_at = now + max(0.0, self._ends_at - now) / 2
+            return grant.token
         if renewed.lease is not None and grant.lease is not None and renewed.lease < grant.lease / 2:
             return self._obtain()  # it nears its maximum life: renewing gives less and less
         return self._keep(renewed)

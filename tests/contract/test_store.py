@@ -110,9 +110,13 @@ def test_deleted_secret_is_absent_at_its_own_revision(store: Store, by_hand: Put
     """After a deletion the next write needs the deleted version's revision, and the first one's is stale."""
     nothing = store.read(place, OWNER).revision
     store.write(place, OWNER, a_record(1), nothing)
+    written_at = store.read(place, OWNER).written_at
     by_hand(place.path, None)
     stored = store.read(place, OWNER)
     assert stored.content == Absent()
+    assert written_at is not None
+    assert stored.written_at is not None
+    assert stored.written_at >= written_at
     with pytest.raises(ConflictError):
         store.write(place, OWNER, a_record(2), nothing)
     store.write(place, OWNER, a_record(2), stored.revision)

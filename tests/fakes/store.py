@@ -47,7 +47,7 @@ class FakeStore:
             destination=destination,
             revision=str(len(versions)),
             content=content,
-            written_at=written_at if document is not None else None,
+            written_at=written_at,
             faithful=faithful,
         )
 
@@ -91,7 +91,7 @@ class FakeStore:
 
     def delete_newest(self, path: str) -> None:
         """Soft-delete the newest version: its number stays."""
-        self.versions[path][-1] = (None, self.versions[path][-1][1])
+        self.versions[path][-1] = (None, self.clock.now())
 
     def document(self, path: str) -> Document | None:
         """Give what consumers read."""

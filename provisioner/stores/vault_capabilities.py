@@ -1,0 +1,63 @@
+"""Where a write would be accepted: one question for every path seen, whose answer is known for five minutes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from threading import Lock
+from typing import Final
+
+from provisioner.ports.clock import Clock
+
+KEPT: Final = timedelta(minutes=5)
+_WRITING: Final = frozenset({"create", "update"})
+"""A first version needs the one, every later version the other."""
+
+Ask = Callable[[Sequence[str]], Mapping[str, object] | None]
+"""Asks what we may do at those paths: lists of capabilities by path, None when that may not be asked."""
+
+
+class Capabilities:
+    """Remembers what we may do. Safe for several threads: one asks, the others wait for its answer."""
+
+    def __init__(self, ask: Ask, clock: Clock) -> None:
+        """Take how to ask; nothing is asked yet."""
+        self._ask, self._clock = ask, clock
+        self._seeing, self._asking = Lock(), Lock()
+        self._seen: set[str] = set()
+        self._writable: frozenset[str] = frozenset()
+        self._unknowable = False
+        self._fresh_until: float | None = None
+
+    def note(self, path: str) -> None:
+        """Include a path in the next question."""
+        with self._seeing:
+            self._seen.add(path)
+
+    def lacking(self, path: str) -> tuple[str, ...]:
+        """Give the capabilities that writing ``path`` needs and we have not; none when that may not be asked.
+
+        What is lacking is asked for again each time, so that a mended policy is seen at once.
+        """
+        self.note(path)
+        with self._asking:
+            now = self._clock.monotonic()
+            fresh = self._fresh_until is not None and now < self._fresh_until
+            if fresh and (self._unknowable or path in self._writable):
+                return ()
+            with self._seeing:
+                paths = sorted(self._seen)
+            granted = self._ask(paths)
+            self._unknowable = granted is None
+            answers = granted or {}
+            self._writable = frozenset(each for each in paths if not _lacking(answers.get(each)))
+            self._fresh_until = now + KEPT.total_seconds()
+            return () if self._unknowable else _lacking(answers.get(path))
+
+    def forget(self) -> None:
+        """Ask anew next time: a write was refused."""
+        with self._asking:
+            self._fresh_until = None
+
+
+def _lacking(capabilities: object) -> tuple[str, ...]:
+    held = set(capabilities) if isinstance(capabilities, list) else set()
+    return () if "root" in held else tuple(sorted(_WRITING - held))

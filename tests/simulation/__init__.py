@@ -1,0 +1,1 @@
+"""Deterministic simulation: the real engine, several replicas, every interleaving and fault that a seed says."""
