@@ -274,6 +274,8 @@ class EndedAttempt:
     ended_at: datetime
     may_land: bool
     """Whether a write of it may be under way yet, so that it must be fenced off before the token is revoked."""
+    on_request: bool = False
+    """Whether a person asked for its end: then it has no overlap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,7 +140,9 @@ def _given_up(snapshot: Snapshot, primary: Stored, target: IssuedToken, ended: E
     why, since = "was left by an attempt that was given up", current_since(snapshot)
     if not ended.may_land:
         return Retirement(target=target, revoke_at=ended.ended_at, why=why)
-    revoke_at = ended.ended_at if since is None else max(ended.ended_at, since + snapshot.token.overlap)
+    revoke_at = ended.ended_at
+    if since is not None and not ended.on_request:
+        revoke_at = max(revoke_at, since + snapshot.token.overlap)
     if snapshot.memory.is_fenced(ended.rotation_id, primary.revision):
         return Retirement(target=target, revoke_at=revoke_at, why=why)
     fence = _fence(primary)

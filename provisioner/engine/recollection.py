@@ -25,9 +25,9 @@ def succeeded(memory: Memory, key: str) -> Memory:
     return replace(memory, backoffs={name: entry for name, entry in memory.backoffs.items() if name != key})
 
 
-def gave_up(memory: Memory, rotation_id: str, *, now: datetime, may_land: bool) -> Memory:
+def gave_up(memory: Memory, rotation_id: str, *, now: datetime, may_land: bool, on_request: bool = False) -> Memory:
     """Remember that this process will never write that rotation's token again."""
-    attempt = EndedAttempt(rotation_id=rotation_id, ended_at=now, may_land=may_land)
+    attempt = EndedAttempt(rotation_id=rotation_id, ended_at=now, may_land=may_land, on_request=on_request)
     others = tuple(other for other in memory.ended if other.rotation_id != rotation_id)
     return replace(memory, ended=(attempt, *others)[:_ENDED_KEPT])
 

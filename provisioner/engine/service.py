@@ -234,7 +234,11 @@ class Service:
             for orphan in orphans:
                 if orphan.token.mark is not None:
                     memory = recollection.gave_up(
-                        memory, orphan.token.mark.rotation_id, now=self._world.clock.now(), may_land=True
+                        memory,
+                        orphan.token.mark.rotation_id,
+                        now=self._world.clock.now(),
+                        may_land=True,
+                        on_request=True,
                     )
             self._recall.remember(token.name, memory)
         outcome = self._reconcile(token, Listings(self._world))

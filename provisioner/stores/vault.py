@@ -207,14 +207,15 @@ class VaultStore:
                 )
             self._mount_is_known = True
 
-    def _granted(self, paths: Sequence[str]) -> Mapping[str, object] | None:
-        """Ask for our capabilities at all paths at once; None when we may not."""
+    def _granted(self, paths: Sequence[str]) -> Mapping[str, object]:
+        """Ask for our capabilities at all paths at once; when that is denied, nothing is minted blindly."""
         try:
             answer = self._ask(
                 "post", "sys/capabilities-self", "asking for our capabilities", body={"paths": list(paths)}
             )
-        except StoreRefusedError:
-            return None
+        except StoreRefusedError as error:
+            policy = 'path "sys/capabilities-self" { capabilities = ["update"] }'
+            raise StoreRefusedError(f"{error}; Vault's default policy allows it, else add: {policy}") from None
         granted = answer.get("data") or answer
         return granted if isinstance(granted, dict) else {}
 

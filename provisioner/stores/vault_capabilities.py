@@ -11,8 +11,8 @@ KEPT: Final = timedelta(minutes=5)
 _WRITING: Final = frozenset({"create", "update"})
 """A first version needs the one, every later version the other."""
 
-Ask = Callable[[Sequence[str]], Mapping[str, object] | None]
-"""Asks what we may do at those paths: lists of capabilities by path, None when that may not be asked."""
+Ask = Callable[[Sequence[str]], Mapping[str, object]]
+"""Asks what we may do at those paths: lists of capabilities by path."""
 
 
 class Capabilities:
@@ -24,7 +24,6 @@ class Capabilities:
         self._seeing, self._asking = Lock(), Lock()
         self._seen: set[str] = set()
         self._writable: frozenset[str] = frozenset()
-        self._unknowable = False
         self._fresh_until: float | None = None
 
     def note(self, path: str) -> None:
@@ -33,7 +32,7 @@ class Capabilities:
             self._seen.add(path)
 
     def lacking(self, path: str) -> tuple[str, ...]:
-        """Give the capabilities that writing ``path`` needs and we have not; none when that may not be asked.
+        """Give the capabilities that writing ``path`` needs and we have not.
 
         What is lacking is asked for again each time, so that a mended policy is seen at once.
         """
@@ -41,16 +40,14 @@ class Capabilities:
         with self._asking:
             now = self._clock.monotonic()
             fresh = self._fresh_until is not None and now < self._fresh_until
-            if fresh and (self._unknowable or path in self._writable):
+            if fresh and path in self._writable:
                 return ()
             with self._seeing:
                 paths = sorted(self._seen)
             granted = self._ask(paths)
-            self._unknowable = granted is None
-            answers = granted or {}
-            self._writable = frozenset(each for each in paths if not _lacking(answers.get(each)))
+            self._writable = frozenset(each for each in paths if not _lacking(granted.get(each)))
             self._fresh_until = now + KEPT.total_seconds()
-            return () if self._unknowable else _lacking(answers.get(path))
+            return _lacking(granted.get(path))
 
     def forget(self) -> None:
         """Ask anew next time: a write was refused."""

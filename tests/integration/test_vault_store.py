@@ -151,13 +151,16 @@ def test_every_path_that_was_read_is_in_the_first_question(openbao: OpenBao, pla
 
 
 def test_capabilities_that_may_not_be_asked(openbao: OpenBao, root: hvac.Client, place: Destination) -> None:
-    """Without the default policy nobody knows: preflight accepts, and does not ask again for a while."""
+    """Without the default policy nobody knows whether a write would be accepted: refused, with the line to add."""
     policy = f'path "secret/data/{place.path}" {{ capabilities = ["create", "read", "update"] }}'
-    with a_store(openbao.address, login_with_policy(root, policy, no_default_policy=True)) as store:
+    asking = 'path "sys/capabilities-self" { capabilities = ["update"] }'
+    with (
+        a_store(openbao.address, login_with_policy(root, policy, no_default_policy=True)) as store,
+        pytest.raises(StoreRefusedError, match=r'else add: path "sys/capabilities-self"'),
+    ):
         store.preflight(place)
-        sent = count_requests(store)
+    with a_store(openbao.address, login_with_policy(root, f"{policy}\n{asking}", no_default_policy=True)) as store:
         store.preflight(place)
-        assert sent == []
         assert store.write(place, OWNER, a_record(), "0") == "1"
 
 
