@@ -287,7 +287,7 @@ class Fence:
     rotation_ids: frozenset[str]
     """The rotations seen on the lists before the rewrite: those that it fences off."""
     stored_since: datetime | None = None
-    """Since when the record was the current one before the rewrite, which must not begin its overlap anew."""
+    """Since when the store held what was written again, None when that was nothing: no overlap begins anew by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,7 +80,7 @@ def current_since(snapshot: Snapshot) -> datetime | None:
     if not isinstance(primary, Stored):
         return None
     fence = snapshot.memory.fence_at(primary.revision)
-    if fence is not None and fence.stored_since is not None:
+    if fence is not None:
         return fence.stored_since
     return primary.written_at if record is None else stored_since(primary, record)
 
