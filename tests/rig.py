@@ -1,12 +1,12 @@
 """A whole world of fakes around the real engine, with replicas that each have a memory of their own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from provisioner.domain.events import Event
 from provisioner.domain.mark import Mark
-from provisioner.domain.model import ManagedToken, Memory, Record, Trigger
+from provisioner.domain.model import Content, ManagedToken, Memory, Record, Trigger
 from provisioner.domain.record import read_document
 from provisioner.engine.gather import Listings
 from provisioner.engine.reconcile import Outcome, reconcile
@@ -18,9 +18,31 @@ from tests.fakes.issuer import FakeIssuer
 from tests.fakes.store import FakeStore
 from tests.invariants import Invariants
 
+MOST_PASSES = 3000
+"""More than any rest can take: who is woken more often is running in a circle."""
+
 
 class Died(BaseException):
     """The process has died: nothing of the engine may catch it."""
+
+
+class SkewedClock:
+    """A replica's own idea of the time: the true clock, and how far it is off."""
+
+    def __init__(self, true: FakeClock) -> None:
+        self._true, self.skew = true, timedelta(0)
+
+    def now(self) -> datetime:
+        """Give the time as this replica has it."""
+        return self._true.now() + self.skew
+
+    def monotonic(self) -> float:
+        """Give the true seconds: a clock that is set does not move them."""
+        return self._true.monotonic()
+
+    def sleep(self, duration: timedelta) -> None:
+        """Move the true clock on."""
+        self._true.sleep(duration)
 
 
 class Rig:
@@ -33,15 +55,32 @@ class Rig:
         self.former = FakeIssuer(self.clock, name="former", proves_by_use=proves_by_use)
         self.store = FakeStore(self.clock)
         self.events: list[Event] = []
-        self.world = World(
-            issuers={"cluster": self.issuer, "former": self.former},
-            stores={"vault": self.store},
-            clock=self.clock,
-            entropy=self.entropy,
-            observe=self._observe,
-        )
+        self.clocks = [SkewedClock(self.clock) for _ in range(replicas)]
+        self.worlds = [
+            World(
+                issuers={"cluster": self.issuer, "former": self.former},
+                stores={"vault": self.store},
+                clock=clock,
+                entropy=self.entropy,
+                observe=self._observe,
+            )
+            for clock in self.clocks
+        ]
+        self.configured: dict[int, ManagedToken] = {}
+        """What a replica has read of the configuration, where that is not ``token``."""
         self.memories = [Memory() for _ in range(replicas)]
+        self.lives = [0] * replicas
+        """How often each replica has died: a process that was restarted is another one."""
+        self.acting: tuple[int, int] | None = None
+        """The replica that acts, and its life."""
+        self._parsed: dict[int, tuple[object, Content]] = {}
         self.invariants = Invariants(self, replicas=replicas)
+        self.store.on_preflight = self.invariants.restraint.store_is_ready
+        self.store.on_person = self.invariants.restraint.person_writes
+        for issuer in (self.issuer, self.former):
+            issuer.on_create = self.invariants.restraint.creates
+            issuer.on_prove = self.invariants.restraint.proves
+            issuer.on_revoke = self.invariants.restraint.revokes
         self.watch(lambda _: None)
 
     def _observe(self, event: Event) -> None:
@@ -50,27 +89,44 @@ class Rig:
 
     def watch(self, interfere: Callable[[str], None]) -> None:
         """Check the invariants before every port call, and let ``interfere`` do something there."""
+        checked: tuple[object, ...] = ()
+
+        def check() -> None:
+            nonlocal checked
+            state = (self.clock.now(), self.store.changes, self.issuer.changes, self.former.changes)
+            if state != checked:
+                self.invariants.check()
+                checked = state
 
         def before(operation: str) -> None:
-            self.invariants.check()
+            check()
             interfere(operation)
-            self.invariants.check()
+            check()
 
         for faults in (self.issuer.faults, self.former.faults, self.store.faults):
             faults.before_call = before
 
     def reconcile(self, trigger: Trigger | None = None, *, replica: int = 0) -> Outcome:
         """Let a replica do what is to be done now."""
-        memory = self.memories[replica]
-        outcome = reconcile(self.world, self.token, Listings(self.world), memory=memory, trigger=trigger)
-        self.memories[replica] = outcome.memory
-        self.invariants.check()
+        world, token, before = self.worlds[replica], self.token_of(replica), self.acting
+        self.acting = (replica, self.lives[replica])
+        try:
+            outcome = reconcile(world, token, Listings(world), memory=self.memories[replica], trigger=trigger)
+            self.memories[replica] = outcome.memory
+            self.invariants.check()
+        finally:
+            self.acting = before
         self.invariants.check_output(repr(outcome), *outcome.failures)
         return outcome
 
     def crash(self, replica: int = 0) -> None:
         """Forget everything that the replica remembers, as a restart does."""
         self.memories[replica] = Memory()
+        self.lives[replica] += 1
+
+    def token_of(self, replica: int) -> ManagedToken:
+        """Give the token as that replica's configuration has it."""
+        return self.configured.get(replica, self.token)
 
     def reconcile_and_die_before(self, operation: str, count: int = 1, trigger: Trigger | None = None) -> bool:
         """Let a pass run into its process's death before the ``count``-th call of an operation; ``any`` counts all.
@@ -98,29 +154,42 @@ class Rig:
 
     def pass_time(self, duration: timedelta, step: timedelta = timedelta(minutes=10)) -> None:
         """Let time go by, with a pass at least every ``step`` and whenever the decision says, as the daemon does."""
-        end = self.clock.now() + duration
+        end, passes = self.clock.now() + duration, 0
         while self.clock.now() < end:
+            passes += 1
+            assert passes < MOST_PASSES, f"I2: after {passes} passes there still is something to do"
             until = getattr(self.reconcile().decision.step, "until", self.clock.now())
             wake = max(min(until, self.clock.now() + step, end), self.clock.now() + timedelta(seconds=1))
             self.clock.advance(wake - self.clock.now())
         self.reconcile()
 
-    def settle(self) -> None:
+    def settle(self, step: timedelta = timedelta(minutes=10)) -> None:
         """Let everything come to rest without further faults, and check that nothing is left over."""
-        for faults in (self.issuer.faults, self.store.faults):
+        for faults in (self.issuer.faults, self.former.faults, self.store.faults):
             faults.queues.clear()
             faults.always.clear()
         self.store.down = False
         self.store.deliver()
         self.issuer.deliver()
-        self.pass_time(self.token.orphan_quiet_period + self.token.overlap + timedelta(hours=1))
+        self.former.deliver()
+        for _ in range(3):  # a rotation that falls due meanwhile has its overlap too
+            self.pass_time(self.token.orphan_quiet_period + self.token.overlap + timedelta(hours=1), step)
+            if len(self.live_ids()) == 1:
+                break
         self.invariants.check_nothing_leaks()
 
     @property
     def record(self) -> Record | None:
         """What consumers read."""
-        content, _ = read_document(self.store.document(PLACE.path), self.token.owner, PLACE)
+        content = self.content_of(self.store.document(PLACE.path))
         return content if isinstance(content, Record) else None
+
+    def content_of(self, document: Mapping[str, object] | None) -> Content:
+        """Read a document of the primary; each only once, since the invariants ask at every call."""
+        kept = self._parsed.get(id(document))
+        if kept is None or kept[0] is not document:
+            kept = self._parsed[id(document)] = (document, read_document(document, self.token.owner, PLACE)[0])
+        return kept[1]
 
     @property
     def current_id(self) -> str | None:

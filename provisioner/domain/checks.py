@@ -7,7 +7,6 @@ when that answer stands if only time passes. The order in which they are asked i
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import assert_never
 
 from provisioner.domain.model import (
     Absent,
@@ -19,13 +18,13 @@ from provisioner.domain.model import (
     Reservation,
     Snapshot,
     Stored,
-    Trial,
     TrialResult,
     Unreadable,
 )
 from provisioner.domain.retirement import retirements
 from provisioner.domain.steps import GATHER_KEY, TRY_KEY, Copy, Finding, Mint, Refuse, Rest, Revoke, TryStored
 from provisioner.domain.timing import rfc3339, rotation_due, whole_seconds
+from provisioner.domain.trials import next_trial
 
 _NOT_READ = "not asked: a truth could not be read"
 _NOTHING_STORED = "nothing is stored"
@@ -110,7 +109,7 @@ def _finding_of_trial(snapshot: Snapshot, primary: Stored, record: Record, now: 
     """Judge by use: a token that is not listed is dead when refused once, a listed one when refused for long."""
     trial = snapshot.memory.trial_of(primary)
     listed = "listed as live" if snapshot.current else "not listed"
-    again = None if trial is None else _next_trial(snapshot, trial)
+    again = None if trial is None else next_trial(snapshot, trial)
     if trial is None or (again is not None and again <= now):
         waiting = snapshot.memory.must_wait(TRY_KEY, now)
         if waiting is None:
@@ -125,24 +124,6 @@ def _finding_of_trial(snapshot: Snapshot, primary: Stored, record: Record, now: 
         return Finding(message=message, until=again)
     message = f"the stored token {record.token_id} is {listed}, and was refused when tried"
     return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.pending_trigger))
-
-
-def _next_trial(snapshot: Snapshot, trial: Trial) -> datetime | None:
-    """Say when the last trial's word ends to count; None when it is the last word."""
-    token = snapshot.token
-    match trial.result:
-        case TrialResult.NO_ANSWER:
-            return trial.tried_at
-        case TrialResult.WORKS:
-            # a token that its list does not show lives by its trials alone
-            return None if snapshot.current else trial.tried_at + token.drift_interval
-        case TrialResult.REFUSED if snapshot.current is None:
-            return None
-        case TrialResult.REFUSED:
-            certain = (trial.refused_since or trial.tried_at) + token.verify_timeout
-            return None if trial.tried_at >= certain else certain
-        case _:
-            assert_never(trial.result)
 
 
 def trigger_is_pending(snapshot: Snapshot, now: datetime) -> Finding:  # noqa: ARG001  # every check has one shape
@@ -211,7 +192,7 @@ def _difference(place: Stored | Unreadable, record: Record) -> str | None:
         case Foreign(why=why):
             return f"holds a secret that is not ours ({why})"
         case Record() as held if held == record:
-            return None if place.faithful else "spells its fields otherwise than the configuration asks"
+            return None if place.faithful else "does not spell the record as the configuration asks, or was damaged"
         case _:
             return "does not hold the current token"
 

@@ -132,6 +132,15 @@ class Damaged:
 
     defects: tuple[str, ...]
     """Names of those fields, never values."""
+    token: SecretText
+    token_id: str | None = None
+    """What it says of which token it holds, as far as that can be read; ``domain.repair`` looks it up on the lists."""
+    rotation_id: str | None = None
+    stored_at: datetime | None = None
+    request_id: str | None = None
+    past_requests: tuple[str, ...] = ()
+    compromised: bool = False
+    predecessors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -387,5 +396,13 @@ class Snapshot:
 
     def stored_ids(self) -> frozenset[str]:
         """Ids of every token that any readable destination holds: none of them is ever revoked."""
+        return frozenset(record.token_id for record in self.stored_records())
+
+    def stored_rotations(self) -> frozenset[str]:
+        """Rotations that any readable destination holds, whatever id somebody has written beside them."""
+        return frozenset(record.rotation_id for record in self.stored_records())
+
+    def stored_records(self) -> Iterator[Record]:
+        """Every whole record that a readable destination holds."""
         stored = (place.record for place in (self.primary, *self.copies) if isinstance(place, Stored))
-        return frozenset(record.token_id for record in stored if record is not None)
+        return (record for record in stored if record is not None)

@@ -83,15 +83,18 @@ def _read(found: "_Fields", owner: Owner) -> Content:
     if written_owner != str(owner):
         is_mark = (written_owner or "").startswith("provisioner/")
         return Foreign(why=f"its owner is {written_owner!r}" if is_mark else "it has no owner field of ours")
-    return Reservation() if found.text("token") is None else _record(found, owner)
+    token = found.text("token")
+    return Reservation() if token is None else _record(found, owner, SecretText(token))
 
 
-def _record(found: "_Fields", owner: Owner) -> Record | Damaged:
-    token, token_id, rotation_id, issuer = (found.text(name) for name in ("token", "token_id", "rotation_id", "issuer"))
+def _record(found: "_Fields", owner: Owner, token: SecretText) -> Record | Damaged:
+    token_id, rotation_id, issuer = (found.text(name) for name in ("token_id", "rotation_id", "issuer"))
     issued_at, expires_at = found.moment("issued_at"), found.moment("expires_at")
-    if token and token_id and rotation_id and issuer and issued_at and expires_at:
+    request_id, past_requests = found.text("request_id"), found.texts("past_requests")
+    compromised, predecessors = found.value("compromised") is True, found.texts("predecessors")
+    if token_id and rotation_id and issuer and issued_at and expires_at:
         return Record(
-            token=SecretText(token),
+            token=token,
             token_id=token_id,
             issued_at=issued_at,
             expires_at=expires_at,
@@ -99,10 +102,10 @@ def _record(found: "_Fields", owner: Owner) -> Record | Damaged:
             owner=owner,
             issuer=issuer,
             stored_at=found.moment("stored_at") or issued_at,
-            request_id=found.text("request_id"),
-            past_requests=found.texts("past_requests"),
-            compromised=found.value("compromised") is True,
-            predecessors=found.texts("predecessors"),
+            request_id=request_id,
+            past_requests=past_requests,
+            compromised=compromised,
+            predecessors=predecessors,
         )
     needed = {
         "token_id": token_id,
@@ -111,7 +114,17 @@ def _record(found: "_Fields", owner: Owner) -> Record | Damaged:
         "issued_at": issued_at,
         "expires_at": expires_at,
     }
-    return Damaged(defects=tuple(name for name, value in needed.items() if not value))
+    return Damaged(
+        defects=tuple(name for name, value in needed.items() if not value),
+        token=token,
+        token_id=token_id,
+        rotation_id=rotation_id,
+        stored_at=found.moment("stored_at"),
+        request_id=request_id,
+        past_requests=past_requests,
+        compromised=compromised,
+        predecessors=predecessors,
+    )
 
 
 class _Fields:

@@ -20,6 +20,7 @@ from provisioner.domain.model import (
     Unreadable,
 )
 from provisioner.domain.timing import rfc3339, whole_seconds
+from provisioner.domain.trials import is_refused_for_good
 
 MOST_LIVE_TOKENS: Final = 3
 """With that many live marked tokens of a name already, nothing is minted."""
@@ -42,16 +43,18 @@ class Retirement:
 
 def retirements(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
     """Plan the end of every marked token of this name that no destination holds, in the order in which they go."""
-    held = snapshot.stored_ids()
     candidates = [
-        token for token in snapshot.marked() if token.token_id not in held and _needs_an_end(snapshot, token, now)
+        token for token in snapshot.marked() if not _is_held(snapshot, token) and _needs_an_end(snapshot, token, now)
     ]
     candidates.sort(key=lambda token: (token.created_at is None, token.created_at or now, token.token_id))
     return tuple(_retirement(snapshot, token, now) for token in candidates)
 
 
 def live_marked(snapshot: Snapshot, now: datetime) -> int:
-    """Count the live tokens of this name, and those that our own ended attempts may have made, not listed yet."""
+    """Count the live tokens of this name, and those that no list shows yet.
+
+    These are the stored one, as long as it has not been refused, and those that our own ended attempts may have made.
+    """
     marked = snapshot.marked()
     listed = {token.mark.rotation_id for token in marked if token.mark is not None}
     unseen = sum(
@@ -59,7 +62,14 @@ def live_marked(snapshot: Snapshot, now: datetime) -> int:
         for attempt in snapshot.memory.ended
         if attempt.rotation_id not in listed and now < attempt.ended_at + snapshot.token.orphan_quiet_period
     )
-    return sum(1 for token in marked if token.is_live(now)) + unseen
+    record = snapshot.record
+    stored = (
+        record is not None
+        and record.rotation_id not in listed
+        and record.expires_at > now
+        and not is_refused_for_good(snapshot)
+    )
+    return sum(1 for token in marked if token.is_live(now)) + unseen + stored
 
 
 def stored_since(stored: Stored, record: Record) -> datetime:
@@ -108,6 +118,12 @@ def is_proven(snapshot: Snapshot) -> bool:
         and isinstance(listing, Listing)
         and not listing.proves_by_use
     )
+
+
+def _is_held(snapshot: Snapshot, token: IssuedToken) -> bool:
+    """Tell whether any destination holds it, by its id or by its rotation."""
+    rotation_id = token.mark.rotation_id if token.mark is not None else None
+    return token.token_id in snapshot.stored_ids() or rotation_id in snapshot.stored_rotations()
 
 
 def _needs_an_end(snapshot: Snapshot, token: IssuedToken, now: datetime) -> bool:
@@ -220,14 +236,22 @@ def _held_back(snapshot: Snapshot, record: Record, now: datetime) -> str | None:
     if behind or is_proven(snapshot):
         return behind
     current = snapshot.current
-    if current is not None and not current.is_live(now) and live_marked(snapshot, now) >= MOST_LIVE_TOKENS:
-        return None  # a dead current token will never be proven: its successor needs the room
+    dead = (current is not None and not current.is_live(now)) or is_refused_for_good(snapshot)
+    if dead and live_marked(snapshot, now) >= MOST_LIVE_TOKENS:
+        return None  # it will never be proven, and its successor needs the room
     return f"the current token {record.token_id} has not been seen to work"
 
 
 def _stands_in_the_way(snapshot: Snapshot, target: IssuedToken, now: datetime) -> bool:
-    """Tell whether, nothing being stored, it is the youngest of so many that nothing may be minted."""
-    ages = [token.created_at for token in snapshot.marked() if token.created_at is not None and token.is_live(now)]
+    """Tell whether, nothing being stored, it is the youngest of so many that nothing may be minted.
+
+    One that another destination holds does not go, and does not count as the youngest.
+    """
+    ages = [
+        token.created_at
+        for token in snapshot.marked()
+        if token.created_at is not None and token.is_live(now) and not _is_held(snapshot, token)
+    ]
     return live_marked(snapshot, now) >= MOST_LIVE_TOKENS and target.created_at == max(ages, default=None)
 
 

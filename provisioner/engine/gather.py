@@ -16,6 +16,7 @@ from provisioner.domain.model import (
     Trigger,
     Unreadable,
 )
+from provisioner.domain.repair import repaired
 from provisioner.engine.world import World
 
 
@@ -90,11 +91,14 @@ def gather(
 
     The lists are read before the stores: a token committed in between is then missing from its list,
     which means nothing for a young token, while the other order would show a stranger beside the old one.
-    ``just_read`` is the primary as it was read back a moment ago, by us.
+    ``just_read`` is the primary as it was read back a moment ago, by us. A damaged record is given as it was meant,
+    where the lists tell.
     """
     listed = listings.all()
     primary, *copies = (
         just_read if just_read and destination == just_read.destination else read_stored(world, token, destination)
         for destination in token.destinations
     )
-    return Snapshot(token=token, primary=primary, copies=tuple(copies), listings=listed, trigger=trigger, memory=memory)
+    return repaired(
+        Snapshot(token=token, primary=primary, copies=tuple(copies), listings=listed, trigger=trigger, memory=memory)
+    )

@@ -1,5 +1,6 @@
 """An issuer in memory."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -34,6 +35,12 @@ class FakeIssuer:
     tokens: dict[str, IssuedToken] = field(default_factory=dict)
     strings: dict[str, str] = field(default_factory=dict)
     late: list[CreateRequest] = field(default_factory=list)
+    changes: int = 0
+    """How often anything changed here, by whomever."""
+    on_create: Callable[[CreateRequest], None] = field(default=lambda _: None)
+    on_prove: Callable[[str], None] = field(default=lambda _: None)
+    """Told of a token that was proven."""
+    on_revoke: Callable[[IssuedToken], None] = field(default=lambda _: None)
 
     def list(self) -> Listing:
         """See the port."""
@@ -52,6 +59,7 @@ class FakeIssuer:
     def create(self, request: CreateRequest) -> MintedToken:
         """See the port."""
         fault = self.faults.next("create")
+        self.on_create(request)
         if fault is Fault.LATE:
             self.late.append(request)
             raise OutcomeUnknownError("the fake issuer did not answer")
@@ -72,16 +80,19 @@ class FakeIssuer:
     def prove(self, token: SecretText, token_id: str) -> bool:
         """See the port."""
         self._fail(self.faults.next("prove"))
-        if not self.proves_by_use:
-            listed = self._listed().find(token_id)
-            return listed is not None and listed.is_live(self.clock.now())
-        return self.works(token.reveal())
+        listed = self._listed().find(token_id)
+        seen = listed is not None and listed.is_live(self.clock.now())
+        proven = self.works(token.reveal()) if self.proves_by_use else seen
+        if proven:
+            self.on_prove(token_id)
+        return proven
 
     def revoke(self, token: IssuedToken) -> None:
         """See the port."""
         fault = self.faults.next("revoke")
         if fault in {Fault.BEFORE, Fault.REFUSED}:
             self._fail(fault)
+        self.on_revoke(token)
         self.revoke_by_hand(token.token_id)
         if fault is not None:
             raise OutcomeUnknownError("the fake issuer did not answer")
@@ -101,6 +112,7 @@ class FakeIssuer:
             created_at=whole_seconds(self.clock.now()) if self.whole_seconds else self.clock.now(),
             expires_at=expires_at,
         )
+        self.changes += 1
         self.tokens[token_id] = issued
         self.strings[token_id] = f"M.V1.{self.name}-string-of-{token_id}"
         return issued, self.strings[token_id]
@@ -115,6 +127,7 @@ class FakeIssuer:
         """Revoke a token, as anybody could."""
         token = self.tokens.get(token_id)
         if token is not None and token.revoked_at is None:
+            self.changes += 1
             self.tokens[token_id] = replace(token, revoked_at=self.clock.now())
 
     def works(self, string: str) -> bool:

@@ -30,12 +30,17 @@ class FakeStore:
     down: bool = False
     versions: dict[str, list[tuple[Document | None, datetime]]] = field(default_factory=dict)
     late: list[Callable[[], object]] = field(default_factory=list)
+    changes: int = 0
+    """How often anything changed here, by whomever."""
+    on_preflight: Callable[[], None] = field(default=lambda: None)
+    on_person: Callable[[], None] = field(default=lambda: None)
 
     def preflight(self, destination: Destination) -> None:
         """See the port."""
         self._fail(self.faults.next("preflight"))
         if not self.writable:
             raise StoreRefusedError(f"the fake store would not accept a write at {destination}")
+        self.on_preflight()
 
     def read(self, destination: Destination, owner: Owner) -> Stored:
         """See the port."""
@@ -87,10 +92,14 @@ class FakeStore:
 
     def put_by_hand(self, path: str, document: Document | None) -> None:
         """Write a version as a person would; None deletes the newest."""
+        self.changes += 1
+        self.on_person()
         self.versions.setdefault(path, []).append((document, self.clock.now()))
 
     def delete_newest(self, path: str) -> None:
         """Soft-delete the newest version: its number stays."""
+        self.changes += 1
+        self.on_person()
         self.versions[path][-1] = (None, self.clock.now())
 
     def document(self, path: str) -> Document | None:
@@ -102,6 +111,7 @@ class FakeStore:
         versions = self.versions.setdefault(path, [])
         if str(len(versions)) != expected:
             return False
+        self.changes += 1
         versions.append((document, self.clock.now()))
         return True
 

@@ -311,15 +311,54 @@ def test_deleted_secret_is_provisioned_anew() -> None:
     rig.settle()
 
 
-def test_damaged_record_is_replaced() -> None:
-    """A record in which a needed field was deleted by hand is replaced; its token ends in its time."""
+@pytest.mark.parametrize(
+    "change", [{"token_id": ""}, {"token_id": "other"}, {"rotation_id": 7}, {"expires_at": "soon"}]
+)
+def test_damaged_record_is_repaired_from_the_list(change: dict[str, object]) -> None:
+    """While the record says which token it holds, what was damaged is read off the list, and nothing is minted."""
+    rig = provisioned()
+    before = dict(rig.store.document(PLACE.path) or {})
+    rig.invariants.excused.add("other")
+    rig.store.put_by_hand(PLACE.path, before | change)
+    rig.reconcile()
+    assert rig.store.document(PLACE.path) == before
+    assert rig.issuer.faults.calls["create"] == 1
+    rig.settle()
+
+
+def test_record_that_does_not_say_which_token_it_holds_is_replaced() -> None:
+    """Without id and rotation there is nothing to repair it by: a new token is minted, the old one ends in its time."""
     rig = provisioned()
     document = dict(rig.store.document(PLACE.path) or {})
-    del document["token_id"]
-    rig.store.put_by_hand(PLACE.path, document)
+    rig.store.put_by_hand(PLACE.path, document | {"token_id": None, "rotation_id": None})
     outcome = rig.reconcile()
     assert outcome.changed == 1
     assert rig.current_id == "token-2"
+    rig.settle()
+
+
+def test_secret_deleted_at_the_primary_alone_does_not_end_in_a_dead_end() -> None:
+    """With three live tokens, the youngest held by a copy alone, room is made, and a token is stored again."""
+    rig = provisioned()
+    rig.with_copy()
+    rig.reconcile()
+    for number in (901, 902):
+        rig.orphan(number)
+    rig.reconcile(Trigger(request_id="no room"))
+    rig.store.delete_newest(PLACE.path)
+    rig.settle()
+    assert rig.current_id is not None
+
+
+def test_refused_token_with_two_predecessors_does_not_end_in_a_dead_end() -> None:
+    """A stored string that somebody broke is replaced although two predecessors live: it will never be proven."""
+    rig = provisioned(proves_by_use=True)
+    for request in ("one", "two"):
+        rig.reconcile(Trigger(request_id=request))
+    document = dict(rig.store.document(PLACE.path) or {})
+    rig.store.put_by_hand(PLACE.path, document | {"token": "broken"})
+    rig.pass_time(2 * HOUR)
+    assert rig.store.document(PLACE.path) != document | {"token": "broken"}
     rig.settle()
 
 

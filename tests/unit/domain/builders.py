@@ -227,7 +227,7 @@ def a_foreign_secret(why: str = "it has no owner field of ours") -> Foreign:
 
 def a_damaged_record(*defects: str) -> Damaged:
     """Give a record of ours in which the named fields (the expiry by default) cannot be read."""
-    return Damaged(defects=defects or ("expires_at",))
+    return Damaged(defects=defects or ("expires_at",), token=SecretText("a damaged record's"))
 
 
 def unreadable(reason: str = "no answer") -> Unreadable:

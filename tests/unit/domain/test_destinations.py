@@ -11,7 +11,6 @@ from provisioner.domain.checks import (
 from provisioner.domain.model import (
     Absent,
     Content,
-    Damaged,
     Foreign,
     Reservation,
     Stored,
@@ -46,7 +45,7 @@ THREE_PLACES = a_token(destinations=(PRIMARY, SECOND_PLACE, THIRD_PLACE))
 
 @pytest.mark.parametrize(
     "content",
-    [Absent(), Reservation(), Damaged(defects=("issuer",)), a_record("older"), a_record(stored_at=NOW)],
+    [Absent(), Reservation(), a_damaged_record("issuer"), a_record("older"), a_record(stored_at=NOW)],
 )
 def test_a_copy_that_does_not_hold_the_record_is_written(content: Content) -> None:
     """The primary's record goes to it, against the revision that was read there. Nothing is minted."""

@@ -237,7 +237,8 @@ def test_only_a_true_compromised_counts() -> None:
 def test_a_record_without_a_field_that_we_need_is_damaged(name: str, bad: object) -> None:
     """A missing, empty or mistyped field is named."""
     content, faithful = read_document(document(**{name: bad}), OWNER, PRIMARY)
-    assert content == Damaged(defects=(name,))
+    assert isinstance(content, Damaged)
+    assert content.defects == (name,)
     assert not faithful
 
 
@@ -248,7 +249,8 @@ def test_a_record_without_a_field_that_we_need_is_damaged(name: str, bad: object
 def test_a_time_that_cannot_be_read_is_a_defect(name: str, bad: str) -> None:
     """A time that is none, or that has no place in UTC, is named as a defect."""
     content, _ = read_document(document(**{name: bad}), OWNER, PRIMARY)
-    assert content == Damaged(defects=(name,))
+    assert isinstance(content, Damaged)
+    assert content.defects == (name,)
 
 
 def test_all_defects_are_named_at_once() -> None:

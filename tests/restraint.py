@@ -1,0 +1,112 @@
+"""What must not be done although the invariants would survive it: rules over acts, as I1 to I7 are over states.
+
+They too look at the ground truth. Every test of the protocol runs them, through ``tests.invariants``.
+"""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from provisioner.domain.model import CreateRequest, IssuedToken, ManagedToken, Record
+from provisioner.domain.timing import rotation_due
+
+if TYPE_CHECKING:
+    from tests.rig import Rig
+
+Actor = tuple[int, int]
+
+
+class Restraint:
+    """Six rules over acts.
+
+    R1: no create without a preflight of its own. R2: no rotation is created twice.
+    R3: nobody revokes a young token that another process may be about to store.
+    R4: a token that is well is not replaced without a reason.
+    R5: none becomes the stored one that was not seen to work. R6: none is revoked that a copy still holds.
+    """
+
+    def __init__(self, rig: "Rig") -> None:
+        self._rig = rig
+        self.reasons_unknown = False
+        """Whether replicas have different configurations, or a person edited what is stored: R4 cannot be judged."""
+        self.clocks_differ_by = timedelta(0)
+        self.broken: list[str] = []
+        """Every rule that was broken: the engine may catch what is raised in the middle of its calls."""
+        self._ready: set[Actor | None] = set()
+        self._makers: dict[str, Actor | None] = {}
+        self._has_been_current: set[str] = set()
+        self._proven: set[str] = set()
+        self._person_acted = False
+        self._configured = [rig.token]
+        self._put_by_person: set[str | None] = set()
+
+    def store_is_ready(self) -> None:
+        """Note that the store told whoever acts that it would take a write."""
+        self._ready.add(self._rig.acting)
+
+    def creates(self, request: CreateRequest) -> None:
+        """Check R1 and R2 as a token is created."""
+        rotation_id, actor = request.mark.rotation_id, self._rig.acting
+        self._demand(
+            actor in self._ready, f"R1: rotation {rotation_id} creates a token, and did not ask the store before"
+        )
+        self._demand(rotation_id not in self._makers, f"R2: rotation {rotation_id} creates a second token")
+        self._ready.discard(actor)
+        self._makers[rotation_id] = actor
+
+    def proves(self, token_id: str) -> None:
+        """Note that a token was seen to work."""
+        self._proven.add(token_id)
+
+    def revokes(self, token: IssuedToken) -> None:
+        """Check R3 and R6 as a token is revoked by one of us."""
+        acting = self._rig.acting
+        for place in self._rig.token_of(acting[0] if acting else 0).destinations[1:]:
+            held = getattr(self._rig.content_of(self._rig.store.document(place.path)), "token_id", None)
+            self._demand(held != token.token_id, f"R6: {token.token_id} is revoked while {place} holds it")
+        now, record = self._rig.clock.now(), self._rig.record
+        if token.mark is None or token.created_at is None or token.is_expired(now):
+            return
+        if token.token_id in self._has_been_current or (record is not None and record.compromised):
+            return
+        made_by, age = self._makers.get(token.mark.rotation_id), now - token.created_at
+        quiet = min(self._rig.token.orphan_quiet_period, self._rig.token.overlap) - self.clocks_differ_by
+        own = made_by is not None and made_by == self._rig.acting
+        self._demand(own or age >= quiet, f"R3: {token.token_id} is revoked {age} old by somebody who did not make it")
+
+    def was_configured(self, token: ManagedToken) -> None:
+        """Note that a replica may have this configuration: what is due by it is due."""
+        self._configured.append(token)
+
+    def person_writes(self) -> None:
+        """Note that a person changes what is stored: for the next change nobody here needs a reason."""
+        self._person_acted = True
+        self._put_by_person |= {self._rig.current_id} - {None}
+
+    def current_changes(self, before: str | None, record: Record | None) -> None:
+        """Check R4 as another record becomes the stored one."""
+        if record is not None:
+            self._has_been_current.add(record.token_id)
+        if self._person_acted:
+            self._person_acted = False
+            self._put_by_person |= {record.token_id} if record is not None else set()
+            return
+        if record is not None:
+            self._demand(record.token_id in self._proven, f"R5: {record.token_id} was not seen to work")
+        if before in self._put_by_person:
+            return
+        old = self._rig.issuer.tokens.get(before or "")
+        if record is None or old is None or record.request_id is not None or self.reasons_unknown:
+            return
+        now = self._rig.clock.now()
+        if old.created_at is None or old.expires_at is None or not old.is_live(now):
+            return
+        life = (old.created_at, old.expires_at)
+        due = min(rotation_due(token, *life, now) for token in self._configured)
+        self._demand(
+            now >= due - self.clocks_differ_by, f"R4: {before} was well, and {record.token_id} replaced it all the same"
+        )
+
+    def _demand(self, kept: bool, rule: str) -> None:  # noqa: FBT001  # a condition, as in an assertion
+        if not kept:
+            self.broken.append(rule)
+        assert kept, rule
