@@ -3,12 +3,11 @@
 They look at the ground truth (what the fakes really hold), never at what the engine believes.
 """
 
-from collections import Counter, defaultdict
-from datetime import datetime, timedelta
+from collections import defaultdict
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from provisioner.domain.model import IssuedToken
-from tests.builders import PLACE
 from tests.restraint import Restraint
 
 if TYPE_CHECKING:
@@ -27,9 +26,7 @@ class Invariants:
         """Ids of tokens that were revoked, or let expire, by somebody outside."""
         self.requests_forgotten = False
         """Whether a person deleted or restored the secret, and with it the memory of honoured requests."""
-        self.clocks_differ_by = timedelta(0)
-        """How far a replica's clock has been off at most: an overlap may be shorter by as much."""
-        self._versions_seen: Counter[str] = Counter()
+        self._versions_seen = 0
         self._current: str | None = None
         self._replaced_at: dict[str, datetime] = {}
         self._foreign_tokens: dict[str, IssuedToken] = {}
@@ -102,7 +99,7 @@ class Invariants:
             if issued is None or issued.revoked_at is None or token_id in self.excused:
                 continue
             kept = issued.revoked_at - replaced_at
-            least = self._rig.token.overlap - self.clocks_differ_by
+            least = self._rig.token.overlap - self.restraint.clocks_differ_by
             assert kept >= least, f"I1: {token_id} was revoked {kept} after it was replaced"
 
     def _nothing_foreign_is_touched(self) -> None:
@@ -118,13 +115,13 @@ class Invariants:
     def _a_request_rotates_once(self) -> None:
         if self.requests_forgotten:
             return
-        versions = self._rig.store.versions.get(PLACE.path, [])
-        for document, _ in versions[self._versions_seen[PLACE.path] :]:
+        versions = self._rig.store.versions.get(self._rig.token.primary.path, [])
+        for document, _ in versions[self._versions_seen :]:
             content = self._rig.content_of(document)
             request_id = getattr(content, "request_id", None)
             if request_id is not None:
                 self._rotations_by_request[request_id].add(getattr(content, "rotation_id", ""))
-        self._versions_seen[PLACE.path] = len(versions)
+        self._versions_seen = len(versions)
         for request_id, rotations in self._rotations_by_request.items():
             assert len(rotations) == 1, f"I6: request {request_id} rotated {len(rotations)} times"
 

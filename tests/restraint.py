@@ -29,6 +29,7 @@ class Restraint:
         self.reasons_unknown = False
         """Whether replicas have different configurations, or a person edited what is stored: R4 cannot be judged."""
         self.clocks_differ_by = timedelta(0)
+        """How far a replica's clock has been off at most: what is measured by it may be shorter by as much."""
         self.broken: list[str] = []
         """Every rule that was broken: the engine may catch what is raised in the middle of its calls."""
         self._ready: set[Actor | None] = set()
@@ -61,7 +62,7 @@ class Restraint:
         """Check R3 and R6 as a token is revoked by one of us."""
         acting = self._rig.acting
         for place in self._rig.token_of(acting[0] if acting else 0).destinations[1:]:
-            held = getattr(self._rig.content_of(self._rig.store.document(place.path)), "token_id", None)
+            held = getattr(self._rig.content_of(self._rig.store.document(place.path), place), "token_id", None)
             self._demand(held != token.token_id, f"R6: {token.token_id} is revoked while {place} holds it")
         now, record = self._rig.clock.now(), self._rig.record
         if token.mark is None or token.created_at is None or token.is_expired(now):

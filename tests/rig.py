@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from provisioner.domain.events import Event
 from provisioner.domain.mark import Mark
-from provisioner.domain.model import Content, ManagedToken, Memory, Record, Trigger
+from provisioner.domain.model import Content, Destination, ManagedToken, Memory, Record, Trigger
 from provisioner.domain.record import read_document
 from provisioner.engine.gather import Listings
 from provisioner.engine.reconcile import Outcome, reconcile
@@ -73,7 +73,7 @@ class Rig:
         """How often each replica has died: a process that was restarted is another one."""
         self.acting: tuple[int, int] | None = None
         """The replica that acts, and its life."""
-        self._parsed: dict[int, tuple[object, Content]] = {}
+        self._parsed: dict[int, tuple[object, Destination, Content]] = {}
         self.invariants = Invariants(self, replicas=replicas)
         self.store.on_preflight = self.invariants.restraint.store_is_ready
         self.store.on_person = self.invariants.restraint.person_writes
@@ -172,10 +172,10 @@ class Rig:
         self.store.deliver()
         self.issuer.deliver()
         self.former.deliver()
-        for _ in range(3):  # a rotation that falls due meanwhile has its overlap too
-            self.pass_time(self.token.orphan_quiet_period + self.token.overlap + timedelta(hours=1), step)
-            if len(self.live_ids()) == 1:
-                break
+        self.pass_time(self.token.orphan_quiet_period + self.token.overlap + timedelta(hours=1), step)
+        record = self.record
+        if record is not None and self.clock.now() < record.stored_at + self.token.overlap:
+            self.pass_time(self.token.overlap, step)  # a rotation fell due meanwhile: what it replaced has its overlap
         self.invariants.check_nothing_leaks()
 
     @property
@@ -184,12 +184,14 @@ class Rig:
         content = self.content_of(self.store.document(PLACE.path))
         return content if isinstance(content, Record) else None
 
-    def content_of(self, document: Mapping[str, object] | None) -> Content:
-        """Read a document of the primary; each only once, since the invariants ask at every call."""
+    def content_of(self, document: Mapping[str, object] | None, place: Destination | None = None) -> Content:
+        """Read a document, of the primary by default; each only once, since the invariants ask at every call."""
+        place = place or self.token.primary
         kept = self._parsed.get(id(document))
-        if kept is None or kept[0] is not document:
-            kept = self._parsed[id(document)] = (document, read_document(document, self.token.owner, PLACE)[0])
-        return kept[1]
+        if kept is None or kept[0] is not document or kept[1] is not place:
+            content, _ = read_document(document, self.token.owner, place)
+            kept = self._parsed[id(document)] = (document, place, content)
+        return kept[2]
 
     @property
     def current_id(self) -> str | None:

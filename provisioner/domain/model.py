@@ -394,15 +394,14 @@ class Snapshot:
         readable = (listing for listing in self.listings.values() if isinstance(listing, Listing))
         return tuple(token for listing in readable for token in listing.of(self.token.owner))
 
-    def stored_ids(self) -> frozenset[str]:
-        """Ids of every token that any readable destination holds: none of them is ever revoked."""
-        return frozenset(record.token_id for record in self.stored_records())
+    def is_stored(self, token: IssuedToken) -> bool:
+        """Tell whether any readable destination holds it, by its id or its rotation: then it is never revoked.
 
-    def stored_rotations(self) -> frozenset[str]:
-        """Rotations that any readable destination holds, whatever id somebody has written beside them."""
-        return frozenset(record.rotation_id for record in self.stored_records())
-
-    def stored_records(self) -> Iterator[Record]:
-        """Every whole record that a readable destination holds."""
-        stored = (place.record for place in (self.primary, *self.copies) if isinstance(place, Stored))
-        return (record for record in stored if record is not None)
+        Somebody may have written another id beside a token; its rotation tells all the same.
+        """
+        rotation_id = token.mark.rotation_id if token.mark is not None else None
+        records = (place.record for place in (self.primary, *self.copies) if isinstance(place, Stored))
+        return any(
+            record is not None and (record.token_id == token.token_id or record.rotation_id == rotation_id)
+            for record in records
+        )

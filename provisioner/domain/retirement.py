@@ -44,7 +44,7 @@ class Retirement:
 def retirements(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
     """Plan the end of every marked token of this name that no destination holds, in the order in which they go."""
     candidates = [
-        token for token in snapshot.marked() if not _is_held(snapshot, token) and _needs_an_end(snapshot, token, now)
+        token for token in snapshot.marked() if not snapshot.is_stored(token) and _needs_an_end(snapshot, token, now)
     ]
     candidates.sort(key=lambda token: (token.created_at is None, token.created_at or now, token.token_id))
     return tuple(_retirement(snapshot, token, now) for token in candidates)
@@ -118,12 +118,6 @@ def is_proven(snapshot: Snapshot) -> bool:
         and isinstance(listing, Listing)
         and not listing.proves_by_use
     )
-
-
-def _is_held(snapshot: Snapshot, token: IssuedToken) -> bool:
-    """Tell whether any destination holds it, by its id or by its rotation."""
-    rotation_id = token.mark.rotation_id if token.mark is not None else None
-    return token.token_id in snapshot.stored_ids() or rotation_id in snapshot.stored_rotations()
 
 
 def _needs_an_end(snapshot: Snapshot, token: IssuedToken, now: datetime) -> bool:
@@ -250,7 +244,7 @@ def _stands_in_the_way(snapshot: Snapshot, target: IssuedToken, now: datetime) -
     ages = [
         token.created_at
         for token in snapshot.marked()
-        if token.created_at is not None and token.is_live(now) and not _is_held(snapshot, token)
+        if token.created_at is not None and token.is_live(now) and not snapshot.is_stored(token)
     ]
     return live_marked(snapshot, now) >= MOST_LIVE_TOKENS and target.created_at == max(ages, default=None)
 

@@ -110,7 +110,7 @@ def _revoke(world: World, snapshot: Snapshot, decision: Decision, step: Revoke) 
     fresh = gather(world, snapshot.token, Listings(world), memory=memory, trigger=snapshot.trigger)
     again = decide(fresh, world.clock.now()).step
     agreed = isinstance(again, Revoke) and again.target == step.target and again.fence is None
-    if not agreed or step.target.token_id in fresh.stored_ids():
+    if not agreed or fresh.is_stored(step.target):
         return Applied(memory=memory)
     try:
         world.issuers[step.target.issuer].revoke(step.target)

@@ -16,11 +16,10 @@ from provisioner.domain.model import Trigger
 from tests.builders import DAY, HOUR, a_token
 from tests.fakes.faults import Fault
 from tests.rig import Rig, provisioned
-from tests.simulation.stage import FAULTS, Replica, Stage
+from tests.simulation.stage import FAULTS, STORE_CALLS, Replica, Stage
 
 PAUSE: Final = 2 * HOUR
 """Longer than quiet period and overlap: whoever is left standing so long finds that the other one has swept."""
-_BY_STORE: Final = frozenset({"read", "write", "preflight"})
 Choice = tuple[str, int, str]
 """What it uses up, whose turn it is, and what that replica does."""
 
@@ -152,7 +151,7 @@ class Play:
     def _remember(self, replica: Replica) -> None:
         """What a call is answered follows from what the world is like now."""
         rig = self.stage.rig
-        world = self._stored() if replica.call in _BY_STORE else self._issued()
+        world = self._stored() if replica.call in STORE_CALLS else self._issued()
         queued = tuple(map(tuple, (*rig.store.faults.queues.values(), *rig.issuer.faults.queues.values())))
         replica.history = hash((replica.history, replica.call, rig.clock.now(), world, queued))
 

@@ -26,7 +26,7 @@ FAULTS: Final = {
     "write": (Fault.BEFORE, Fault.REFUSED, Fault.AFTER, Fault.LATE),
 }
 """By call: the ways in which it can go wrong."""
-_STORE_CALLS: Final = frozenset({"preflight", "read", "write"})
+STORE_CALLS: Final = frozenset({"preflight", "read", "write"})
 
 
 @dataclass(slots=True)
@@ -74,7 +74,7 @@ class Stage:
     def fail(self, replica: Replica, fault: Fault) -> None:
         """Let the call that a replica stands before go wrong."""
         stores, issuers = (self.rig.store.faults,), (self.rig.issuer.faults, self.rig.former.faults)
-        places = stores if replica.call in _STORE_CALLS else issuers
+        places = stores if replica.call in STORE_CALLS else issuers
         for faults in places:
             faults.add(replica.call, fault)
         if replica.call == "create" and fault is Fault.LATE:
