@@ -37,6 +37,8 @@ class Restraint:
         self._has_been_current: set[str] = set()
         self._proven: set[str] = set()
         self._person_acted = False
+        self._is_compromised = False
+        """Whether the last record of ours asked for an end without overlap, whatever a person has done to it since."""
         self._configured = [rig.token]
         self._put_by_person: set[str | None] = set()
 
@@ -64,10 +66,10 @@ class Restraint:
         for place in self._rig.token_of(acting[0] if acting else 0).destinations[1:]:
             held = getattr(self._rig.content_of(self._rig.store.document(place.path), place), "token_id", None)
             self._demand(held != token.token_id, f"R6: {token.token_id} is revoked while {place} holds it")
-        now, record = self._rig.clock.now(), self._rig.record
+        now = self._rig.clock.now()
         if token.mark is None or token.created_at is None or token.is_expired(now):
             return
-        if token.token_id in self._has_been_current or (record is not None and record.compromised):
+        if token.token_id in self._has_been_current or self._is_compromised:
             return
         made_by, age = self._makers.get(token.mark.rotation_id), now - token.created_at
         quiet = min(self._rig.token.orphan_quiet_period, self._rig.token.overlap) - self.clocks_differ_by
@@ -87,6 +89,7 @@ class Restraint:
         """Check R4 as another record becomes the stored one."""
         if record is not None:
             self._has_been_current.add(record.token_id)
+            self._is_compromised = record.compromised
         if self._person_acted:
             self._person_acted = False
             self._put_by_person |= {record.token_id} if record is not None else set()

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from provisioner.domain import checks
-from provisioner.domain.model import Snapshot
+from provisioner.domain.model import Snapshot, Unreadable
 from provisioner.domain.retirement import MOST_LIVE_TOKENS, live_marked
 from provisioner.domain.steps import Decision, Finding, Mint, Refuse, Rest
 
@@ -84,8 +84,24 @@ class _Hindrance:
     until: datetime
 
 
+def _unlisted(snapshot: Snapshot, now: datetime) -> str | None:
+    """Say that tokens of this name cannot be counted, since the issuer they were made at before gives no list.
+
+    Once the stored one has come to its end, its successor cannot wait for that.
+    """
+    record = snapshot.record
+    listing = snapshot.listings.get(record.issuer) if record is not None else None
+    if record is None or not isinstance(listing, Unreadable) or record.expires_at <= now:
+        return None
+    remedy = "nothing is minted until it answers; if it is gone for good, take it out of the configuration"
+    return f"the tokens of its former issuer {record.issuer} could not be listed ({listing.reason}): {remedy}"
+
+
 def _hindrance(snapshot: Snapshot, mint: Mint, now: datetime) -> _Hindrance | None:
     """Say what keeps a wanted mint from being carried out now."""
+    unlisted = _unlisted(snapshot, now)
+    if unlisted is not None:
+        return _Hindrance(why=unlisted, until=now + snapshot.token.drift_interval)
     live = live_marked(snapshot, now)
     if live >= MOST_LIVE_TOKENS:
         why = f"{live} live tokens of this name exist already: nothing is minted until one of them may be revoked"

@@ -214,6 +214,8 @@ class Listing:
     """Whether expired tokens keep something (their name) until deleted, so that we delete ours."""
     proves_by_use: bool = False
     """Whether the issuer can prove a token by using it, rather than by listing it."""
+    asked_at: datetime | None = None
+    """When it was asked for, by our clock: what was made later need not be on it. None: now."""
 
     def find(self, token_id: str) -> IssuedToken | None:
         """Give the token with that id, if it is listed."""

@@ -53,14 +53,17 @@ def retirements(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
 def live_marked(snapshot: Snapshot, now: datetime) -> int:
     """Count the live tokens of this name, and those that no list shows yet.
 
-    These are the stored one, as long as it has not been refused, and those that our own ended attempts may have made.
+    These are the stored one, as long as it has not been refused, and those that our own ended attempts may have made:
+    until a list that was asked for a quiet period later does not show them.
     """
     marked = snapshot.marked()
     listed = {token.mark.rotation_id for token in marked if token.mark is not None}
+    asked = [listing.asked_at for listing in snapshot.listings.values() if isinstance(listing, Listing)]
+    looked_at = min(moment or now for moment in (*asked, now))
     unseen = sum(
         1
         for attempt in snapshot.memory.ended
-        if attempt.rotation_id not in listed and now < attempt.ended_at + snapshot.token.orphan_quiet_period
+        if attempt.rotation_id not in listed and looked_at < attempt.ended_at + snapshot.token.orphan_quiet_period
     )
     record = snapshot.record
     stored = (

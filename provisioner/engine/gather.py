@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from threading import Lock
 
 from provisioner.domain.errors import ProvisionerError
@@ -64,8 +65,9 @@ class Listings:
 
 def list_tokens(world: World, issuer: str) -> Listing | Unreadable:
     """Ask one issuer for its list; an error becomes the reason why it could not be read."""
+    asked_at = world.clock.now()
     try:
-        return world.issuers[issuer].list()
+        return replace(world.issuers[issuer].list(), asked_at=asked_at)
     except ProvisionerError as error:
         return Unreadable(reason=str(error))
 

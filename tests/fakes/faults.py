@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
+from typing import Final
 
 
 class Fault(StrEnum):
@@ -14,6 +16,11 @@ class Fault(StrEnum):
     AFTER = "the effect, and no answer"
     LATE = "no answer, and the effect lands when it is delivered"
     UNREADABLE = "the effect, and an answer that cannot be read"
+    SLOW = "the effect, and an answer after every deadline"
+
+
+SLOW_BY: Final = timedelta(minutes=11)
+"""Longer than the default rotation time-out."""
 
 
 @dataclass(slots=True)

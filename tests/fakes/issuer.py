@@ -15,7 +15,7 @@ from provisioner.domain.model import CreateRequest, IssuedToken, Listing, Minted
 from provisioner.domain.secret import SecretText
 from provisioner.domain.timing import whole_seconds
 from provisioner.ports.clock import Clock
-from tests.fakes.faults import Fault, Faults
+from tests.fakes.faults import SLOW_BY, Fault, Faults
 
 
 @dataclass(slots=True)
@@ -44,8 +44,11 @@ class FakeIssuer:
 
     def list(self) -> Listing:
         """See the port."""
-        self._fail(self.faults.next("list"))
-        return self._listed()
+        fault = self.faults.next("list")
+        self._fail(fault)
+        listing = self._listed()
+        self._dawdle(fault)
+        return listing
 
     def _listed(self) -> Listing:
         until = self.clock.now() - self.stale
@@ -70,6 +73,7 @@ class FakeIssuer:
             raise OutcomeUnknownError("the fake issuer did not answer")
         if fault is Fault.UNREADABLE:
             raise TokenUnreadableError("the fake issuer's answer holds no token string")
+        self._dawdle(fault)
         return MintedToken(
             token=SecretText(string),
             token_id=issued.token_id,
@@ -79,12 +83,14 @@ class FakeIssuer:
 
     def prove(self, token: SecretText, token_id: str) -> bool:
         """See the port."""
-        self._fail(self.faults.next("prove"))
+        fault = self.faults.next("prove")
+        self._fail(fault)
         listed = self._listed().find(token_id)
         seen = listed is not None and listed.is_live(self.clock.now())
         proven = self.works(token.reveal()) if self.proves_by_use else seen
         if proven:
             self.on_prove(token_id)
+        self._dawdle(fault)
         return proven
 
     def revoke(self, token: IssuedToken) -> None:
@@ -94,7 +100,8 @@ class FakeIssuer:
             self._fail(fault)
         self.on_revoke(token)
         self.revoke_by_hand(token.token_id)
-        if fault is not None:
+        self._dawdle(fault)
+        if fault not in {None, Fault.SLOW}:
             raise OutcomeUnknownError("the fake issuer did not answer")
 
     def close(self) -> None:
@@ -140,9 +147,15 @@ class FakeIssuer:
             for token_id, token in self.tokens.items()
         )
 
+    def _dawdle(self, fault: Fault | None) -> None:
+        """Keep the answer back while time goes by, and let others act meanwhile."""
+        if fault is Fault.SLOW:
+            self.faults.before_call("answer")
+            self.clock.sleep(SLOW_BY)
+
     @staticmethod
     def _fail(fault: Fault | None) -> None:
         if fault is Fault.REFUSED:
             raise IssuerRefusedError("the fake issuer says no")
-        if fault is not None:
+        if fault not in {None, Fault.SLOW}:
             raise IssuerUnavailableError("the fake issuer cannot be reached")

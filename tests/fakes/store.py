@@ -14,7 +14,7 @@ from provisioner.domain.mark import Owner
 from provisioner.domain.model import Destination, Record, Reservation, Stored
 from provisioner.domain.record import read_document, to_document
 from provisioner.ports.clock import Clock
-from tests.fakes.faults import Fault, Faults
+from tests.fakes.faults import SLOW_BY, Fault, Faults
 
 Document = dict[str, object]
 
@@ -37,24 +37,29 @@ class FakeStore:
 
     def preflight(self, destination: Destination) -> None:
         """See the port."""
-        self._fail(self.faults.next("preflight"))
+        fault = self.faults.next("preflight")
+        self._fail(fault)
         if not self.writable:
             raise StoreRefusedError(f"the fake store would not accept a write at {destination}")
         self.on_preflight()
+        self._dawdle(fault)
 
     def read(self, destination: Destination, owner: Owner) -> Stored:
         """See the port."""
-        self._fail(self.faults.next("read"))
+        fault = self.faults.next("read")
+        self._fail(fault)
         versions = self.versions.get(destination.path, [])
         document, written_at = versions[-1] if versions else (None, None)
         content, faithful = read_document(document, owner, destination)
-        return Stored(
+        stored = Stored(
             destination=destination,
             revision=str(len(versions)),
             content=content,
             written_at=written_at,
             faithful=faithful,
         )
+        self._dawdle(fault)
+        return stored
 
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
         """See the port."""
@@ -70,9 +75,11 @@ class FakeStore:
             raise StoreRefusedError(f"the fake store denied writing {destination}")
         if not self._put(destination.path, document, expected):
             raise ConflictError(f"writing {destination} came too late")
-        if fault is not None:
+        if fault not in {None, Fault.SLOW}:
             raise OutcomeUnknownError("the fake store did not answer")
-        return str(len(self.versions[destination.path]))
+        revision = str(len(self.versions[destination.path]))
+        self._dawdle(fault)
+        return revision
 
     def check(self, destinations: Sequence[tuple[Destination, Owner]]) -> Sequence[str]:
         """See the port."""
@@ -115,8 +122,14 @@ class FakeStore:
         versions.append((document, self.clock.now()))
         return True
 
+    def _dawdle(self, fault: Fault | None) -> None:
+        """Keep the answer back while time goes by, and let others act meanwhile."""
+        if fault is Fault.SLOW:
+            self.faults.before_call("answer")
+            self.clock.sleep(SLOW_BY)
+
     def _fail(self, fault: Fault | None) -> None:
         if fault is Fault.REFUSED:
             raise StoreRefusedError("the fake store says no")
-        if fault is not None or self.down:
+        if fault not in {None, Fault.SLOW} or self.down:
             raise StoreUnavailableError("the fake store cannot be reached")

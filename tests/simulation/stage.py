@@ -17,13 +17,13 @@ from tests.fakes.faults import Fault
 from tests.rig import Died, Rig
 
 FAULTS: Final = {
-    "list": (Fault.BEFORE,),
-    "create": (Fault.BEFORE, Fault.AFTER, Fault.LATE, Fault.UNREADABLE),
-    "prove": (Fault.BEFORE,),
-    "revoke": (Fault.BEFORE, Fault.AFTER),
-    "preflight": (Fault.BEFORE,),
-    "read": (Fault.BEFORE,),
-    "write": (Fault.BEFORE, Fault.REFUSED, Fault.AFTER, Fault.LATE),
+    "list": (Fault.BEFORE, Fault.SLOW),
+    "create": (Fault.BEFORE, Fault.AFTER, Fault.LATE, Fault.UNREADABLE, Fault.SLOW),
+    "prove": (Fault.BEFORE, Fault.SLOW),
+    "revoke": (Fault.BEFORE, Fault.AFTER, Fault.SLOW),
+    "preflight": (Fault.BEFORE, Fault.SLOW),
+    "read": (Fault.BEFORE, Fault.SLOW),
+    "write": (Fault.BEFORE, Fault.REFUSED, Fault.AFTER, Fault.LATE, Fault.SLOW),
 }
 """By call: the ways in which it can go wrong."""
 STORE_CALLS: Final = frozenset({"preflight", "read", "write"})

@@ -36,6 +36,8 @@ class Walk:
         self.random = Random(seed)  # noqa: S311  # a schedule, no secret
         by_use = self._perhaps(0.5)
         self.rig = Rig(a_token(drift_interval=HOUR), replicas=REPLICAS, proves_by_use=by_use)
+        for issuer in (self.rig.issuer, self.rig.former):
+            issuer.whole_seconds, issuer.keeps_expired = self._perhaps(0.3), self._perhaps(0.3)
         self.stage = Stage(self.rig)
         self.died_at: list[datetime] = []
         self.ends: datetime | None = None
@@ -101,6 +103,8 @@ class Walk:
         """Let time go by, but never so much that the stored token comes to its end while everybody is paused."""
         gap = self.random.choice(_GAPS)
         if self._nothing_ends_within(gap):
+            if gap >= DAY:
+                self.stage.deliver()  # no network keeps anything so long
             self.stage.say(f"{gap} go by")
             self.rig.clock.advance(gap)
 
@@ -125,6 +129,7 @@ class Walk:
         rig = self.rig
         if not self._nothing_ends_within(7 * DAY):
             return
+        self.stage.deliver()
         self.stage.say("the store is down for a week")
         rig.store.down = True
         for _ in range(7):

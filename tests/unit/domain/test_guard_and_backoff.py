@@ -11,6 +11,7 @@ from provisioner.domain.steps import MINT_KEY, Copy, Mint, Rest, Revoke
 from tests.unit.domain.builders import (
     DAY,
     EXPIRES_AT,
+    FORMER_ISSUER,
     HOUR,
     INSTANT,
     ISSUED_AT,
@@ -41,6 +42,7 @@ from tests.unit.domain.facts import (
     asked_for,
     copy_differing,
     due,
+    issuer_moved,
     one_outlived,
     with_live_tokens,
 )
@@ -91,6 +93,39 @@ def test_tokens_that_lost_answers_may_have_made_count_though_no_list_shows_them(
     assert not isinstance(decide(snapshot, NOW).step, Mint)
     assert decide(snapshot, NOW).hindrance is not None
     assert isinstance(decide(snapshot, NOW + MINUTE).step, Mint)
+
+
+def test_a_list_older_than_the_quiet_period_cannot_show_that_nothing_came_of_an_attempt() -> None:
+    """A process that was paused between looking and deciding still counts what its list could not show."""
+    ended = (an_ended_attempt("unseen-1", ended_at=NOW), an_ended_attempt("unseen-2", ended_at=NOW))
+    snapshot = a_snapshot(trigger=a_trigger(), memory=a_memory(ended=ended))
+    late, listing = NOW + 2 * HOUR, a_listing(an_issued())
+    asked = {moment: {ISSUER: replace(listing, asked_at=moment)} for moment in (NOW + MINUTE, NOW + HOUR)}
+    assert decide(replace(snapshot, listings=asked[NOW + MINUTE]), late).hindrance is not None
+    assert isinstance(decide(replace(snapshot, listings=asked[NOW + HOUR]), late).step, Mint)
+
+
+def test_nothing_is_minted_elsewhere_while_the_issuer_of_the_stored_token_gives_no_list() -> None:
+    """What lives there cannot be counted; the remedy is named."""
+    snapshot = issuer_moved(a_snapshot(listings={ISSUER: unreadable("no route"), FORMER_ISSUER: a_listing()}))
+    decision = decide(snapshot, NOW)
+    assert (decision.fact, decision.step) == ("issuer_has_changed", Rest(until=NOW + snapshot.token.drift_interval))
+    assert decision.hindrance is not None
+    assert f"former issuer {ISSUER} could not be listed (no route)" in decision.hindrance
+    assert "take it out of the configuration" in decision.hindrance
+
+
+def test_an_issuer_that_the_stored_token_is_not_of_holds_nothing_up() -> None:
+    """Another cluster's trouble delays no rotation."""
+    snapshot = a_snapshot(listings={ISSUER: a_listing(an_issued()), FORMER_ISSUER: unreadable()}, trigger=a_trigger())
+    assert isinstance(decide(snapshot, NOW).step, Mint)
+
+
+def test_the_successor_of_an_expired_token_does_not_wait_for_its_former_issuer() -> None:
+    """Consumers have nothing that works: counting comes second."""
+    snapshot = issuer_moved(a_snapshot(listings={ISSUER: unreadable(), FORMER_ISSUER: a_listing()}))
+    assert isinstance(decide(snapshot, EXPIRES_AT).step, Mint)
+    assert not isinstance(decide(snapshot, EXPIRES_AT - INSTANT).step, Mint)
 
 
 def test_tokens_of_others_do_not_count() -> None:
