@@ -319,6 +319,8 @@ class Memory:
     fence: Fence | None = None
     backoffs: Mapping[str, Backoff] = field(default_factory=dict)
     """By the effect's key, see ``domain.steps``."""
+    listed: Mapping[str, tuple[IssuedToken, ...]] = field(default_factory=dict)
+    """Our tokens of this name as each issuer last listed them: they count while it gives no list."""
 
     def must_wait(self, key: str, now: datetime) -> Backoff | None:
         """Give the backoff that still forbids the effect at ``now``."""

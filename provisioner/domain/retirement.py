@@ -53,10 +53,11 @@ def retirements(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
 def live_marked(snapshot: Snapshot, now: datetime) -> int:
     """Count the live tokens of this name, and those that no list shows yet.
 
-    These are the stored one, as long as it has not been refused, and those that our own ended attempts may have made:
-    until a list that was asked for a quiet period later does not show them.
+    These are the stored one, as long as it has not been refused, those that our own ended attempts may have made,
+    until a list that was asked for a quiet period later does not show them, and those on the last list of an issuer
+    that gives none now.
     """
-    marked = snapshot.marked()
+    marked = (*snapshot.marked(), *_last_listed(snapshot))
     listed = {token.mark.rotation_id for token in marked if token.mark is not None}
     asked = [listing.asked_at for listing in snapshot.listings.values() if isinstance(listing, Listing)]
     looked_at = min(moment or now for moment in (*asked, now))
@@ -73,6 +74,12 @@ def live_marked(snapshot: Snapshot, now: datetime) -> int:
         and not is_refused_for_good(snapshot)
     )
     return sum(1 for token in marked if token.is_live(now)) + unseen + stored
+
+
+def _last_listed(snapshot: Snapshot) -> Iterator[IssuedToken]:
+    for issuer, tokens in snapshot.memory.listed.items():
+        if isinstance(snapshot.listings.get(issuer), Unreadable):
+            yield from tokens
 
 
 def stored_since(stored: Stored, record: Record) -> datetime:

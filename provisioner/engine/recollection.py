@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from provisioner.domain.model import Backoff, EndedAttempt, Fence, Memory, Snapshot, Stored, Trial, TrialResult
+from provisioner.domain.model import Backoff, EndedAttempt, Fence, Listing, Memory, Snapshot, Stored, Trial, TrialResult
 from provisioner.domain.retirement import current_since
 from provisioner.domain.timing import backoff
 
@@ -40,6 +40,13 @@ def tried(memory: Memory, *, token_id: str, revision: str, result: TrialResult, 
         refused_since = (before.refused_since if before and again else None) or now
     trial = Trial(token_id=token_id, revision=revision, result=result, tried_at=now, refused_since=refused_since)
     return replace(memory, trial=trial)
+
+
+def listed(memory: Memory, snapshot: Snapshot) -> Memory:
+    """Remember the tokens of the name on every list that could be read."""
+    readable = {name: listing for name, listing in snapshot.listings.items() if isinstance(listing, Listing)}
+    tokens = {name: tuple(listing.of(snapshot.token.owner)) for name, listing in readable.items()}
+    return replace(memory, listed={**memory.listed, **tokens})
 
 
 def moved(memory: Memory, before: Stored, revision: str) -> Memory:

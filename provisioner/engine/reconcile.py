@@ -42,7 +42,7 @@ def reconcile(
     changed = 0
     for _ in range(MOST_STEPS):
         snapshot = gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
-        snapshot = replace(snapshot, memory=_of_what_is_stored(snapshot, memory))
+        snapshot = replace(snapshot, memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot))
         decision = decide(snapshot, world.clock.now())
         snapshot = _note_unreadable(world, snapshot, decision)
         memory, step = snapshot.memory, decision.step

@@ -1,12 +1,12 @@
 """What holds a wanted mint up, the guard of three and its backoff, and what a held-up mint leaves room for."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from provisioner.domain.decide import decide
-from provisioner.domain.model import Backoff, Content, IssuedToken, Stored, TrialResult, Unreadable
+from provisioner.domain.model import Backoff, Content, IssuedToken, Listing, Stored, TrialResult, Unreadable
 from provisioner.domain.steps import MINT_KEY, Copy, Mint, Rest, Revoke
 from tests.unit.domain.builders import (
     DAY,
@@ -33,6 +33,7 @@ from tests.unit.domain.builders import (
     a_trigger,
     an_ended_attempt,
     an_issued,
+    nothing_stored,
     stored,
     unreadable,
 )
@@ -113,6 +114,18 @@ def test_nothing_is_minted_elsewhere_while_the_issuer_of_the_stored_token_gives_
     assert decision.hindrance is not None
     assert f"former issuer {ISSUER} could not be listed (no route)" in decision.hindrance
     assert "take it out of the configuration" in decision.hindrance
+
+
+@pytest.mark.parametrize(("moment", "mints"), [(EXPIRES_AT - INSTANT, False), (EXPIRES_AT, True)])
+def test_what_an_issuer_listed_last_counts_while_it_gives_no_list(moment: datetime, mints: bool) -> None:  # noqa: FBT001  # a column of the table
+    """Nothing is stored, and three lived where nobody answers now: until they have expired, there is no room."""
+    listings: dict[str, Listing | Unreadable] = {ISSUER: unreadable(), FORMER_ISSUER: a_listing()}
+    memory = replace(a_memory(), listed={ISSUER: tuple(an_issued(f"seen-{number}") for number in range(3))})
+    token = a_token(issuer=FORMER_ISSUER)
+    snapshot = a_snapshot(token=token, primary=nothing_stored(), listings=listings, memory=memory)
+    assert isinstance(decide(snapshot, moment).step, Mint) == mints
+    readable = replace(snapshot, listings={ISSUER: a_listing(), FORMER_ISSUER: a_listing()})
+    assert isinstance(decide(readable, moment).step, Mint)
 
 
 def test_an_issuer_that_the_stored_token_is_not_of_holds_nothing_up() -> None:
