@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_WORKERS ?= 2
+# What `make soak` runs: so many seeds, from the first that `make test` does not.
+N ?= 20000
+FIRST ?= 3000
 
 .DEFAULT_GOAL := help
 
@@ -28,6 +31,10 @@ demo: setup ## Watch three tokens rotate: a real OpenBao and a simulated InfluxD
 .PHONY: test
 test: setup ## Run every test, with real servers on free ports
 	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup
+
+.PHONY: soak
+soak: setup ## Run N more random schedules of the protocol on every core: make soak N=20000 FIRST=3000
+	$(BIN)/python -m tests.simulation.soak $(N) $(FIRST)
 
 .PHONY: lint
 lint: setup ## Check style, types and layers
