@@ -394,7 +394,6 @@ def no_fresh_look(_original: object, world: World, snapshot: Snapshot, _decision
 
 
 MUTATIONS: Final = tuple(LISTED)
-
 if __name__ == "__main__":
     for line in table(MUTATIONS):
         sys.stdout.write(line)
