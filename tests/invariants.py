@@ -7,7 +7,7 @@ from collections import defaultdict
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from provisioner.domain.model import IssuedToken
+from provisioner.domain.model import IssuedToken, Record
 from tests.restraint import Restraint
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Invariants:
         """Whether a person deleted or restored the secret, and with it the memory of honoured requests."""
         self._versions_seen = 0
         self._current: str | None = None
+        self._copied: dict[str, str | None] = {}
+        """By path: the token that a copy was last seen to hold."""
         self._replaced_at: dict[str, datetime] = {}
         self._foreign_tokens: dict[str, IssuedToken] = {}
         self._foreign_documents: dict[str, dict[str, object]] = {}
@@ -72,6 +74,21 @@ class Invariants:
         self._foreign_documents.pop(path, None)
 
     def _note_current(self) -> None:
+        self._note_primary()
+        self._note_copies()
+
+    def _note_copies(self) -> None:
+        """Consumers of a copy have their overlap from when the copy was replaced."""
+        record = self._rig.record
+        for place in self._rig.token.destinations[1:]:
+            held = self._rig.content_of(self._rig.store.document(place.path), place)
+            token_id = held.token_id if isinstance(held, Record) else None
+            before, self._copied[place.path] = self._copied.get(place.path), token_id
+            is_replaced = before not in {None, token_id, self._current}
+            if is_replaced and before is not None and record is not None and not record.compromised:
+                self._replaced_at[before] = self._rig.clock.now()
+
+    def _note_primary(self) -> None:
         record = self._rig.record
         now_current = record.token_id if record is not None else None
         if now_current == self._current:

@@ -16,12 +16,13 @@ Actor = tuple[int, int]
 
 
 class Restraint:
-    """Six rules over acts.
+    """Seven rules over acts.
 
     R1: no create without a preflight of its own. R2: no rotation is created twice.
     R3: nobody revokes a young token that another process may be about to store.
     R4: a token that is well is not replaced without a reason.
     R5: none becomes the stored one that was not seen to work. R6: none is revoked that a copy still holds.
+    R7: what is stored is replaced by another token, never by nothing.
     """
 
     def __init__(self, rig: "Rig") -> None:
@@ -96,6 +97,8 @@ class Restraint:
             return
         if record is not None:
             self._demand(record.token_id in self._proven, f"R5: {record.token_id} was not seen to work")
+        else:
+            self._demand(before is None, f"R7: {before} was stored, and is not any more")
         if before in self._put_by_person:
             return
         old = self._rig.issuer.tokens.get(before or "")

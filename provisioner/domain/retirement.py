@@ -105,12 +105,13 @@ def current_since(snapshot: Snapshot) -> datetime | None:
     return primary.written_at if record is None else stored_since(primary, record)
 
 
-def _held_since(snapshot: Snapshot, record: Record) -> Iterator[datetime]:
-    """Give since when each destination holds the current token: consumers of the last one have their overlap too."""
-    yield current_since(snapshot) or record.stored_at
+def _held_everywhere_since(snapshot: Snapshot) -> datetime | None:
+    """Give since when the last destination holds what the primary holds: its consumers have their overlap too."""
+    record, moments = snapshot.record, [current_since(snapshot)]
     for copy in snapshot.copies:
-        if isinstance(copy, Stored) and copy.record == record and copy.written_at is not None:
-            yield copy.written_at
+        if record is not None and isinstance(copy, Stored) and copy.record == record:
+            moments.append(copy.written_at)
+    return max((moment for moment in moments if moment is not None), default=None)
 
 
 def is_proven(snapshot: Snapshot) -> bool:
@@ -157,7 +158,7 @@ def _given_up(snapshot: Snapshot, primary: Stored, target: IssuedToken, ended: E
     Where a write of it was of unknown outcome, it may have landed and been current until somebody deleted or replaced
     it: then it has its overlap.
     """
-    why, since = "was left by an attempt that was given up", current_since(snapshot)
+    why, since = "was left by an attempt that was given up", _held_everywhere_since(snapshot)
     if not ended.may_land:
         return Retirement(target=target, revoke_at=ended.ended_at, why=why)
     revoke_at = ended.ended_at
@@ -205,7 +206,7 @@ def _predecessor(snapshot: Snapshot, record: Record, target: IssuedToken, now: d
         return Retirement(target=target, revoke_at=None, why=f"was replaced, and is kept: {held_back}", is_orphan=False)
     if record.compromised:
         return Retirement(target=target, revoke_at=record.stored_at, why="was replaced as compromised", is_orphan=False)
-    revoke_at = max(_held_since(snapshot, record)) + snapshot.token.overlap
+    revoke_at = (_held_everywhere_since(snapshot) or record.stored_at) + snapshot.token.overlap
     why = f"was replaced, with an overlap until {rfc3339(whole_seconds(revoke_at))}"
     return Retirement(target=target, revoke_at=revoke_at, why=why, is_orphan=False)
 
@@ -224,7 +225,7 @@ def _orphan(
     if record is None and not _stands_in_the_way(snapshot, target, now):
         why = "is kept until a token is stored: it may be what consumers had before the secret was deleted"
         return Retirement(target=target, revoke_at=None, why=why)
-    revoke_at, since = target.created_at + snapshot.token.orphan_quiet_period, current_since(snapshot)
+    revoke_at, since = target.created_at + snapshot.token.orphan_quiet_period, _held_everywhere_since(snapshot)
     if since is not None and not (record and record.compromised and target.issuer != record.issuer):
         # it may have been the current one, until a person restored an older version or named another issuer
         revoke_at = max(revoke_at, since + snapshot.token.overlap)

@@ -320,6 +320,12 @@ def look_at_primary_only(original: Callable[..., bool], snapshot: Snapshot, toke
     return original(replace(snapshot, copies=()), token)
 
 
+@instead_of(retirement, "_held_everywhere_since", caught_by="I1", where=scenes.COPY_BEHIND)
+def no_overlap_for_copies(_original: object, snapshot: Snapshot) -> datetime | None:
+    """Consumers of a copy that was brought up to date late have their overlap, too."""
+    return retirement.current_since(snapshot)
+
+
 @instead_of(retirement, "_behind", caught_by="R6", where=scenes.COPY_BEHIND)
 def do_not_wait_for_copies(_original: object, _snapshot: Snapshot) -> None:
     """A predecessor is kept until every destination is known to hold the current token."""
@@ -340,6 +346,12 @@ def no_reservation(original: Callable[..., Memory], world: World, snapshot: Snap
     if not isinstance(step.fence, Reservation):
         return original(world, snapshot, step)
     return recollection.fenced(snapshot.memory, snapshot, step.primary.revision)
+
+
+@instead_of(retirement, "_fence", caught_by="R7", where=scenes.HAND_AND_CHECK)
+def always_reserve(_original: object, _primary: Stored) -> Reservation:
+    """A fence writes again what is stored: a reservation would take the token away."""
+    return Reservation()
 
 
 @instead_of(apply, "_fence", caught_by="I1 R4", where=scenes.HAND_AND_CHECK)
