@@ -42,19 +42,19 @@ class ManagementProof:
         answer = self._ask(token)
         if isinstance(answer, str):
             raise IssuerUnavailableError(f"{self._url} gave no answer ({answer}): is management_api right?")
-        if answer.status_code == httpx.codes.OK:
+        if answer == httpx.codes.OK:
             return True
-        if answer.status_code in _REFUSED:
+        if answer in _REFUSED:
             return False
-        said = f"{self._url} answered {answer.status_code}"
-        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS or answer.is_server_error:
+        said = f"{self._url} answered {answer}"
+        if answer == httpx.codes.TOO_MANY_REQUESTS or httpx.codes.is_server_error(answer):
             raise IssuerUnavailableError(f"{said}: it is tried again")
         raise IssuerRefusedError(f"{said}, which says nothing about the token: is management_api right?")
 
-    def _ask(self, token: SecretText) -> httpx.Response | str:
-        """Give the answer, or the name of the error there was instead."""
+    def _ask(self, token: SecretText) -> int | str:
+        """Give the status that was answered, or the name of the error there was instead: all else may repeat it."""
         try:
-            return self._client.get(self._url, headers={"Authorization": f"Bearer {token.reveal()}"})
+            return self._client.get(self._url, headers={"Authorization": f"Bearer {token.reveal()}"}).status_code
         except httpx.HTTPError as error:
             return type(error).__name__
 

@@ -55,18 +55,23 @@ class SecretReference(BaseModel):
 
     def _read(self) -> SecretText:
         where = self._where()
-        if self.file is not None:
-            try:
-                text = self.file.read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ConfigurationError(f"{where} cannot be read: {error.strerror}") from None
-            except ValueError:  # not UTF-8, or a name that no file can have
-                raise ConfigurationError(f"{where} is not text") from None
-        else:
-            text = os.environ.get(self.env or "", "").strip()  # noqa: TID251  # settings is the environment's reader
+        text, failure = self._text()
+        if failure is not None:
+            raise ConfigurationError(f"{where} {failure}")
         if not text:
             raise ConfigurationError(f"{where} is empty or not set: put the secret there")
         return SecretText(text)
+
+    def _text(self) -> tuple[str, str | None]:
+        """Give what stands there, or why it cannot be read. The system's error ends here: it names the place."""
+        if self.file is None:
+            return os.environ.get(self.env or "", "").strip(), None  # noqa: TID251  # settings reads the environment
+        try:
+            return self.file.read_text(encoding="utf-8").strip(), None
+        except OSError as error:
+            return "", f"cannot be read: {error.strerror}"
+        except ValueError:  # not UTF-8, or a name that no file can have
+            return "", "is not text"
 
     def _where(self) -> str:
         """Name the place, unless it may be the secret itself, written where its place belongs."""

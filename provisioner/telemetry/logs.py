@@ -112,7 +112,9 @@ def _scrub_value(value: object) -> object:
         return {str(key): _scrub_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_scrub_value(item) for item in value]
-    return scrub(str(value), longest=_LONGEST_TEXT)
+    if isinstance(value, str):
+        return scrub(value, longest=_LONGEST_TEXT)
+    return scrub(str(value), longest=_LONGEST_TEXT, longest_word=LONGEST_PLAIN_WORD)
 
 
 def _without_record(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
