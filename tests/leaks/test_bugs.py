@@ -13,6 +13,7 @@ import pytest
 import structlog
 
 from provisioner.domain.errors import StoreRefusedError
+from provisioner.runtime.clock import SystemClock
 from provisioner.scheduler import Scheduler
 from tests.builders import a_record
 from tests.leaks.search import PLAIN, SECRETS, assert_untold, secret_of
@@ -122,6 +123,13 @@ def test_bug_in_a_job_of_the_scheduler(logged: Callable[[], str]) -> None:
     scheduler.wake_at("telegraf", now)
     assert woken.wait(10)
     assert drifted.wait(10)
+    clock = SystemClock()
+    deadline = clock.monotonic() + 10
+    while (
+        scheduler._scheduler.get_job("token:telegraf") is not None
+    ):  # stopped earlier, APScheduler's thread may miss it
+        assert clock.monotonic() < deadline
+        clock.sleep(timedelta(milliseconds=10))
     scheduler.stop()
     assert "KeyError at" in logged()
     assert "ValueError at" in logged()

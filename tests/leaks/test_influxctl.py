@@ -1,6 +1,7 @@
 """Whatever influxctl prints, and wherever: nothing of a token comes out of us, and none goes in by its arguments."""
 
 import json
+import os
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -19,6 +20,7 @@ from provisioner.engine.gather import Listings
 from provisioner.engine.observed import ObservedIssuer, ObservedStore
 from provisioner.engine.reconcile import Outcome, reconcile
 from provisioner.engine.world import World
+from provisioner.issuers.child import run_child
 from provisioner.issuers.influxctl import InfluxctlIssuer
 from provisioner.settings.references import child_environment
 from provisioner.telemetry.logs import LogObserver
@@ -173,11 +175,11 @@ def test_what_an_operator_needs_is_told(issuer: Issuer, complaint: str, told: st
     assert (told or complaint) in str(caught.value)
 
 
-def test_output_of_a_child_is_a_secret() -> None:
+def test_output_of_a_child_is_a_secret(tmp_path: Path) -> None:
     """What a child printed has no textual form, and is taken into no plain data."""
-    from provisioner.issuers.child import Ended
-
-    ended = Ended(status=1, output=secret_of(PLAIN), complaint=secret_of(PATTERNED))
+    program = script(tmp_path, ["#!/bin/sh", f"echo {PLAIN}; echo {PATTERNED} >&2"])
+    ended = run_child([program], timeout=timedelta(seconds=20), home=tmp_path, environment={"PATH": os.defpath})
+    assert ended.output == secret_of(f"{PLAIN}\n")
     with pytest.raises(TypeError) as caught:
         asdict(ended)
     for secret in SECRETS.values():
