@@ -1,16 +1,15 @@
 """The command line: assembles the commands, and turns errors into messages and exit codes."""
 
-import sys
-from types import TracebackType
 from typing import Annotated
 
 import typer
 
 from provisioner.cli import acting, looking, rehearsal
 from provisioner.cli.options import Config, GlobalOptions
-from provisioner.cli.render import say_error
+from provisioner.cli.render import say_error, say_warning
 from provisioner.domain.errors import ConfigurationError, ProvisionerError
-from provisioner.domain.scrub import scrub
+from provisioner.runtime.memory import seal_memory
+from provisioner.telemetry.bugs import report_by_kind
 
 EXIT_FAILED = 1
 EXIT_CONFIGURATION = 2
@@ -64,21 +63,14 @@ rehearsal.register(app)
 
 def main() -> None:
     """Run the command line; the exit codes are those of ``docs/commands.md``."""
-    sys.excepthook = _say_without_secrets
+    report_by_kind(say_error)
+    for failure in seal_memory():  # before any secret is read
+        say_warning(failure)
     try:
-        app()
+        typer.main.get_command(app)()  # not app(): Typer would put its own hook, which prints texts, in place of ours
     except ConfigurationError as error:
         say_error(str(error))
         raise SystemExit(EXIT_CONFIGURATION) from None
     except ProvisionerError as error:
         say_error(str(error))
         raise SystemExit(EXIT_FAILED) from None
-
-
-def _say_without_secrets(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Report a bug by its kind and place: its text may hold what nobody should see."""
-    last = trace
-    while last is not None and last.tb_next is not None:
-        last = last.tb_next
-    place = f" at {last.tb_frame.f_code.co_filename}:{last.tb_lineno}" if last is not None else ""
-    say_error(f"this is a bug: {kind.__name__}{place}: {scrub(str(error))}")

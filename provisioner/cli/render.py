@@ -44,9 +44,18 @@ def complaints() -> Console:
 
 def say_error(message: str) -> None:
     """Print an error for a person, on standard error."""
+    _say("error: ", "bold red", message)
+
+
+def say_warning(message: str) -> None:
+    """Print a warning for a person, on standard error."""
+    _say("warning: ", "bold yellow", message)
+
+
+def _say(head: str, style: str, message: str) -> None:
     console_ = complaints()
     for index, line in enumerate(message.splitlines() or [""]):
-        console_.print(Text.assemble(("error: " if index == 0 else "       ", "bold red"), line))
+        console_.print(Text.assemble((head if index == 0 else " " * len(head), style), line))
 
 
 def print_json(value: object) -> None:

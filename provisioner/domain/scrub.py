@@ -1,5 +1,6 @@
 """Takes what may be a secret out of other people's texts, at the boundary where they enter."""
 
+import json
 import re
 from typing import Final
 
@@ -18,18 +19,33 @@ _SECRETS: Final = re.compile(
 )
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f]+")
+_WORD: Final = re.compile(r"""[^\s"'`<>|,;()\[\]{}]+""")
+_PART: Final = re.compile(r"[/:.=@?&]")
+"""What joins the parts of an address, a path or a setting."""
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 REDACTED: Final = "[redacted]"
+LONGEST_PLAIN_WORD: Final = 23
+"""For ``longest_word``: the words of other people's errors are shorter, and every issuer's tokens are longer."""
 
 
-def scrub(text: str, *, longest: int = 300, known: tuple[str, ...] = ()) -> str:
+def scrub(text: str, *, longest: int = 300, known: tuple[str, ...] = (), longest_word: int | None = None) -> str:
     """Give ``text`` on one line, cut to ``longest`` characters, without anything that looks like a secret.
 
-    ``known`` are strings that must not appear, whatever they look like. UUIDs and paths stay readable.
+    ``known`` are strings that must not appear, whatever they look like, as they are or as JSON spells them.
+    ``longest_word`` is for a text that may hold a secret which nobody knows: a word with a longer part is taken out,
+    whatever it looks like. UUIDs and paths stay readable.
     """
     text = _COLOURS.sub("", text)  # first: a colour code in or before a secret would hide it
     for secret in known:
         if secret:
-            text = text.replace(secret, REDACTED)
+            for form in (secret, json.dumps(secret, ensure_ascii=False)[1:-1], json.dumps(secret)[1:-1]):
+                text = text.replace(form, REDACTED)
     text = _SECRETS.sub(REDACTED, text)
+    if longest_word is not None:
+        text = _WORD.sub(lambda word: word[0] if _is_plain(word[0], longest_word) else REDACTED, text)
     text = _CONTROLS.sub(" ", text).strip()
     return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def _is_plain(word: str, longest: int) -> bool:
+    return all(len(part) <= longest or _UUID.fullmatch(part) for part in _PART.split(word))

@@ -42,7 +42,8 @@ _UNREAD: Final[Mapping[str, type[ProvisionerError]]] = {
 def _observed(observe: Observer, kind: str, backend: str, operation: str, request: Callable[[], T]) -> T:
     """Make a request and tell of it. A foreign error, which only a bug lets come so far, becomes one of ours here.
 
-    It could hold a secret, and it must not end the pass of other names: only its kind is told.
+    It could hold a secret, and it must not end the pass of other names: only its kind is told, and ours is raised
+    outside the handler, so that it is no context of ours.
     """
     result = "ok"
     try:
@@ -52,10 +53,10 @@ def _observed(observe: Observer, kind: str, backend: str, operation: str, reques
         raise
     except Exception as error:  # noqa: BLE001  # whatever an adapter lets through ends here, see above
         result = type(error).__name__
-        unknown = _UNKNOWN.get(operation, _UNREAD[kind])
-        raise unknown(f"{operation} at {kind} {backend} ended with an unexpected {result}: this is a bug") from None
     finally:
         observe(events.RequestMade(kind=kind, backend=backend, operation=operation, result=result))
+    unknown = _UNKNOWN.get(operation, _UNREAD[kind])
+    raise unknown(f"{operation} at {kind} {backend} ended with an unexpected {result}: this is a bug")
 
 
 class ObservedIssuer:

@@ -5,13 +5,14 @@ import select
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from threading import Event, Thread
 from typing import IO, Final
 
 from provisioner.domain.errors import IssuerRefusedError
+from provisioner.domain.secret import SecretText
 
 LONGEST_OUTPUT: Final = 64 * 1024 * 1024
 """Bytes read of a stream; the rest is thrown away, and the answer counts as unreadable."""
@@ -24,13 +25,14 @@ _LOOK_UP: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """What came of a child. Its output may hold a secret: it is never shown."""
+    """What came of a child. Each of its streams may hold a secret, and is one until somebody reads it."""
 
     status: int | None
     """Exit status; None when it was killed at its time-out."""
-    output: str = field(repr=False)
-    complaint: str = field(repr=False)
-    """Standard error."""
+    output: SecretText | None
+    """Standard output; None when there was nothing."""
+    complaint: SecretText | None
+    """Standard error; None when there was nothing."""
 
 
 def run_child(command: Sequence[str], *, timeout: timedelta, home: Path, environment: Mapping[str, str]) -> Ended:
@@ -93,12 +95,13 @@ class _Reader:
         self._thread = Thread(target=self._read, name="child output", daemon=True)
         self._thread.start()
 
-    def text(self) -> str:
-        """Give what was read, and read no more: the stream may be closed then."""
+    def text(self) -> SecretText | None:
+        """Give what was read, if anything, and read no more: the stream may be closed then."""
         self._thread.join(_LAST_WORDS)
         self._enough.set()
         self._thread.join()
-        return self._parts.decode("utf-8", "replace").replace("\r\n", "\n")
+        text = self._parts.decode("utf-8", "replace").replace("\r\n", "\n")
+        return SecretText(text) if text else None
 
     def _read(self) -> None:
         if self._stream is None:

@@ -9,10 +9,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from provisioner.domain.errors import (
     ConfigurationError,
@@ -24,7 +24,7 @@ from provisioner.domain.errors import (
 )
 from provisioner.domain.mark import Mark
 from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken
-from provisioner.domain.scrub import scrub
+from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
 from provisioner.domain.secret import SecretText
 from provisioner.domain.timing import rfc3339
 from provisioner.issuers.child import Ended, run_child
@@ -53,6 +53,8 @@ _MISUSED: Final = re.compile(
 )
 _NO_SUCH_TOKEN: Final = re.compile(r"not ?found|no such|does not exist|already revoked", re.IGNORECASE)
 _NO_ENVIRONMENT: Final[Mapping[str, str]] = {"PATH": os.defpath}
+
+T = TypeVar("T")
 
 
 class InfluxctlIssuer:
@@ -95,12 +97,9 @@ class InfluxctlIssuer:
         ended = self._run("list", "--format", "json")
         if ended.status != 0:
             raise self._failure(ended, "listing tokens", IssuerUnavailableError)
-        try:
-            parsed = parse_list(ended.output)
-        except UnreadableOutputError as error:
-            raise IssuerRefusedError(
-                f"listing tokens of {self._name}: influxctl's output was not understood: {error}"
-            ) from None
+        parsed = _understood(parse_list, ended)
+        if isinstance(parsed, str):
+            raise IssuerRefusedError(f"listing tokens of {self._name}: influxctl's output was not understood: {parsed}")
         tokens = tuple(self._issued(token) for token in parsed)
         return Listing(tokens=tokens, proves_by_use=self._proof is not None)
 
@@ -112,13 +111,12 @@ class InfluxctlIssuer:
         )
         if ended.status != 0:
             raise self._failure(ended, "creating a token", OutcomeUnknownError, ours=request.description)
-        try:
-            parsed = parse_create(ended.output)
-        except UnreadableOutputError as error:
+        parsed = _understood(parse_create, ended)
+        if isinstance(parsed, str):
             raise TokenUnreadableError(
-                f"creating a token at {self._name}: influxctl's output was not understood: {error}; "
+                f"creating a token at {self._name}: influxctl's output was not understood: {parsed}; "
                 "the token will be revoked"
-            ) from None
+            )
         token_id = parsed.token_id or self._id_of(request.mark)
         if parsed.secret is None or token_id is None:
             raise TokenUnreadableError(
@@ -160,11 +158,14 @@ class InfluxctlIssuer:
     ) -> ProvisionerError:
         """Tell failures apart by what was said; ``otherwise`` is what an unknown one is for this operation.
 
-        ``ours`` is what we said ourselves, and does not count when influxctl repeats it.
+        ``ours`` is what we said ourselves, and does not count when influxctl repeats it. Of its words the last ones
+        on standard error are told, no others, and no long one of them: a token that has just been created, or
+        influxctl's own, may stand among them, and we know neither.
         """
-        said = scrub(_last_words(ended.complaint), longest=200)
+        said = scrub(_last_words(ended), longest=200, longest_word=LONGEST_PLAIN_WORD)
         because, place = f": {said}" if said else "", f"{doing} at {self._name}"
-        output, complaint = (text.replace(ours, "") if ours else text for text in (ended.output, ended.complaint))
+        streams = (_read(ended.output), _read(ended.complaint))
+        output, complaint = (text.replace(ours, "") if ours else text for text in streams)
         if _LOGIN.search(f"{complaint}\n{output}") or _UNAUTHENTICATED.search(complaint):
             remedy = "put a live management token into mgmt_token of its profile"
             return IssuerRefusedError(f"{place}: influxctl is not authenticated{because}; {remedy}")
@@ -199,7 +200,7 @@ class InfluxctlIssuer:
         except ProvisionerError:
             return False
         if listed is None:
-            return _NO_SUCH_TOKEN.search(ended.complaint) is not None
+            return _NO_SUCH_TOKEN.search(_read(ended.complaint)) is not None
         return listed.revoked_at is not None
 
     def _id_of(self, mark: Mark) -> str | None:
@@ -221,7 +222,25 @@ def _private_home() -> Path:
         ) from None
 
 
-def _last_words(complaint: str) -> str:
-    """Give the last line said that is not empty: that is where the error stands."""
-    lines = [line.strip() for line in complaint.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
+def _understood(parse: Callable[[str], T], ended: Ended) -> T | str:
+    """Read the output; else say why it cannot be read. The parser's error ends here: its frames hold the text."""
+    try:
+        return parse(_read(ended.output))
+    except UnreadableOutputError as error:
+        return str(error)
+
+
+def _read(stream: SecretText | None) -> str:
+    return stream.reveal() if stream is not None else ""
+
+
+def _last_words(ended: Ended) -> str:
+    """Give the last line said that is not empty: that is where the error stands.
+
+    What was killed may have been in the midst of a word, whose beginning looks like nothing: that line does not count.
+    """
+    lines = _read(ended.complaint).splitlines(keepends=True)
+    if ended.status is None and lines and not lines[-1].endswith("\n"):
+        lines.pop()
+    said = [line.strip() for line in lines if line.strip()]
+    return said[-1] if said else ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from provisioner.domain.scrub import scrub
+from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
 from provisioner.domain.secret import SecretText
 
 _IDS: Final = ("id", "tokenid", "managementtokenid")
@@ -327,4 +327,4 @@ def _from_rfc3339(text: str) -> datetime | None:
 
 def _shown(keys: list[str]) -> str:
     """Name keys, scrubbed and cut: a key is what the program calls a thing, but who knows."""
-    return ", ".join(scrub(key, longest=40) for key in keys[:12]) or "none"
+    return ", ".join(scrub(key, longest=40, longest_word=LONGEST_PLAIN_WORD) for key in keys[:12]) or "none"

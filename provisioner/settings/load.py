@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from provisioner.domain.errors import ConfigurationError
 from provisioner.domain.model import ManagedToken
+from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
 from provisioner.settings import convert, rules
 from provisioner.settings.model import (
     Defaults,
@@ -73,13 +74,9 @@ def load_settings(path: Path | None) -> tuple[Settings, Path]:
     """Find, read and judge the configuration; raises ConfigurationError naming every key that is wrong."""
     file = find_file(path)
     content = FileAndEnvironment(Settings, file)()
-    try:
-        settings = Settings(**content)
-    except ValidationError as error:
-        lines = list(
-            dict.fromkeys(_line(problem, content) for problem in error.errors(include_input=False, include_url=False))
-        )
-        raise _refused(file, lines) from None
+    settings = _judged(content)
+    if isinstance(settings, list):
+        raise _refused(file, settings)
     problems = list(rules.problems(settings.issuers, settings.stores, settings.tokens, settings.defaults))
     if problems:
         raise _refused(file, problems)
@@ -96,6 +93,15 @@ def json_schema() -> dict[str, Any]:
     }
 
 
+def _judged(content: dict[str, Any]) -> Settings | list[str]:
+    """Give the settings, or what is wrong with them. Pydantic's error ends here: it holds what was written."""
+    try:
+        return Settings(**content)
+    except ValidationError as error:
+        problems = error.errors(include_input=False, include_url=False)
+        return list(dict.fromkeys(_line(problem, content) for problem in problems))
+
+
 def _refused(file: Path, lines: list[str]) -> ConfigurationError:
     more = [f"… and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     return ConfigurationError("\n".join([f"the configuration {file} is refused:", *lines[:_SHOWN], *more]))
@@ -110,7 +116,9 @@ def _line(problem: Mapping[str, Any], content: Mapping[str, Any]) -> str:
         return later
     match problem["type"]:
         case "extra_forbidden":
-            return f"{key}: unknown key{_guess(str(location[-1]))}"
+            *above, last = location
+            unknown = scrub(str(last), longest_word=LONGEST_PLAIN_WORD)  # a secret, if the key was forgotten
+            return f"{_key([*above, unknown], content)}: unknown key{_guess(unknown)}"
         case "missing":
             return f"{key}: is missing"
         case "string_pattern_mismatch":

@@ -1,6 +1,7 @@
 """Secret references: where a secret is to be read from, afresh at each use. No secret stands in the file itself."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Final
@@ -8,9 +9,11 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from provisioner.domain.errors import ConfigurationError
+from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
 from provisioner.domain.secret import SecretText
 
 HINT: Final = "secrets are never written in the file: use {file: PATH} or {env: NAME}"
+_VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _CHILD_VARIABLES: Final = (
     "PATH",
     "LANG",
@@ -28,7 +31,7 @@ _CHILD_VARIABLES: Final = (
 class SecretReference(BaseModel):
     """Exactly one of a file, an environment variable, or a place in a configured store."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     file: Path | None = Field(default=None, description="A file; read again at each use, so a rotated one is seen.")
     env: str | None = Field(default=None, description="An environment variable.")
@@ -51,20 +54,33 @@ class SecretReference(BaseModel):
         return self._read
 
     def _read(self) -> SecretText:
-        if self.file is not None:
-            try:
-                text = self.file.read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ConfigurationError(f"the secret file {self.file} cannot be read: {error.strerror}") from None
-            except UnicodeDecodeError:
-                raise ConfigurationError(f"the secret file {self.file} is not text") from None
-            where = f"the secret file {self.file}"
-        else:
-            text = os.environ.get(self.env or "", "").strip()  # noqa: TID251  # settings is the environment's reader
-            where = f"the environment variable {self.env}"
+        where = self._where()
+        text, failure = self._text()
+        if failure is not None:
+            raise ConfigurationError(f"{where} {failure}")
         if not text:
             raise ConfigurationError(f"{where} is empty or not set: put the secret there")
         return SecretText(text)
+
+    def _text(self) -> tuple[str, str | None]:
+        """Give what stands there, or why it cannot be read. The system's error ends here: it names the place."""
+        if self.file is None:
+            return os.environ.get(self.env or "", "").strip(), None  # noqa: TID251  # settings reads the environment
+        try:
+            return self.file.read_text(encoding="utf-8").strip(), None
+        except OSError as error:
+            return "", f"cannot be read: {error.strerror}"
+        except ValueError:  # not UTF-8, or a name that no file can have
+            return "", "is not text"
+
+    def _where(self) -> str:
+        """Name the place, unless it may be the secret itself, written where its place belongs."""
+        if self.file is not None:
+            kind, name, is_a_name = "secret file", str(self.file), self.file.is_absolute()
+        else:
+            kind, name = "environment variable", self.env or ""
+            is_a_name = _VARIABLE.fullmatch(name) is not None
+        return f"the {kind} {name if is_a_name else scrub(name, longest_word=LONGEST_PLAIN_WORD)}"
 
 
 def _no_literal(value: object) -> object:

@@ -1,6 +1,7 @@
 """Reads the file and lays the environment over it, as one source of pydantic-settings."""
 
 import os
+import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,13 @@ PATH_VARIABLE: Final = "PROVISIONER_CONFIG"
 PREFIX: Final = "PROVISIONER__"
 
 
+_QUOTED: Final = re.compile(r"'.*'|\".*\"", re.DOTALL)
+
+
+class _WrittenTwiceError(yaml.constructor.ConstructorError):
+    """A key is written twice; its text names the key alone."""
+
+
 class _UniqueKeys(yaml.SafeLoader):
     """A safe loader that refuses a key written twice: the first would silently be lost."""
 
@@ -23,7 +31,7 @@ class _UniqueKeys(yaml.SafeLoader):
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         twice = sorted({key for key in keys if keys.count(key) > 1 and key != "<<"})
         if twice:
-            raise yaml.constructor.ConstructorError(None, None, f"key {twice[0]!r} is written twice", node.start_mark)
+            raise _WrittenTwiceError(None, None, f"key {twice[0]!r} is written twice", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
@@ -69,10 +77,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"the configuration {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigurationError(f"the configuration {path} is not UTF-8 text") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError of a date that there is not
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it cannot be parsed"
+        if not isinstance(error, _WrittenTwiceError):
+            problem = _QUOTED.sub("…", problem)  # what stands there: an alias, a tag, a secret that begins with * or !
         raise ConfigurationError(f"the configuration {path} is not valid YAML{where}: {problem}") from None
     if not isinstance(content, dict):
         what = "is empty" if content is None else "is not a mapping of keys to values"
@@ -122,6 +132,6 @@ def _value(text: str) -> Any:  # noqa: ANN401  # plain data
     if text.lstrip().startswith(("{", "[")):
         try:
             return yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, ValueError):
             return text
     return None if text in {"", "null"} else text

@@ -20,7 +20,7 @@ from provisioner.domain.model import Destination, Record, Reservation, Stored
 from provisioner.domain.record import read_document, to_document
 from provisioner.domain.secret import SecretText
 from provisioner.ports.clock import Clock
-from provisioner.stores.vault_auth import ClientToken, VaultLogin
+from provisioner.stores.vault_auth import Body, ClientToken, VaultLogin
 from provisioner.stores.vault_capabilities import Capabilities
 from provisioner.stores.vault_wire import DeniedError, Wire, json_object
 
@@ -92,15 +92,16 @@ class VaultStore:
 
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
         """Write a new version with ``cas`` = the version gathered."""
-        document, version = to_document(content, owner, destination), int(expected)
+        version = int(expected)
 
         def request(client: hvac.Client) -> str:
+            document = to_document(content, owner, destination)  # here, where it leaves: no frame of ours keeps it
             answer = client.secrets.kv.v2.create_or_update_secret(
                 path=destination.path, secret=document, cas=version, mount_point=self._mount
             )
             return str(json_object(answer)["data"]["version"])
 
-        secrets = (content.token.reveal(),) if isinstance(content, Record) else ()
+        secrets = (content.token,) if isinstance(content, Record) else ()
         try:
             return self._call(request, f"writing {destination}", writes=True, secrets=secrets)
         except StoreRefusedError:
@@ -132,7 +133,12 @@ class VaultStore:
     # --- one request ------------------------------------------------------------------------------------
 
     def _call(
-        self, request: Callable[[hvac.Client], T], doing: str, *, writes: bool = False, secrets: Sequence[str] = ()
+        self,
+        request: Callable[[hvac.Client], T],
+        doing: str,
+        *,
+        writes: bool = False,
+        secrets: Sequence[SecretText] = (),
     ) -> T:
         """Make one request with a client token; after a 403 log in once more and make it once again."""
 
@@ -141,7 +147,7 @@ class VaultStore:
 
         return self._with_client_token(send)
 
-    def _ask(self, method: str, path: str, doing: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def _ask(self, method: str, path: str, doing: str, body: Body | None = None) -> dict[str, Any]:
         """Ask something besides secrets, in the same way."""
 
         def send(token: SecretText) -> dict[str, Any]:
@@ -161,7 +167,7 @@ class VaultStore:
             raise StoreRefusedError(str(error)) from error
 
     def _post(
-        self, path: str, body: dict[str, Any] | None, token: SecretText | None, *, timeout: timedelta | None = None
+        self, path: str, body: Body | None, token: SecretText | None, *, timeout: timedelta | None = None
     ) -> dict[str, Any]:
         """Send one request about a client token; ``body`` None makes it a GET."""
         method = "get" if body is None else "post"

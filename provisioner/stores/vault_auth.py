@@ -1,6 +1,6 @@
 """Client tokens of Vault and OpenBao: obtained, renewed before they end, obtained again after a refusal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -15,7 +15,9 @@ from provisioner.ports.secret_source import SecretSource
 _RENEW_AT: Final = 2 / 3
 _RELOGIN_MARGIN: Final = timedelta(seconds=10)
 
-Post = Callable[[str, dict[str, Any] | None, SecretText | None], dict[str, Any]]
+Body = Mapping[str, str | list[str] | SecretText]
+"""What is sent besides secrets of KV; a credential in it is revealed as it leaves."""
+Post = Callable[[str, Body | None, SecretText | None], dict[str, Any]]
 """Sends one request with the client token given, or none: path, body, client token; gives the JSON answer."""
 
 
@@ -69,7 +71,7 @@ class AppRoleLogin:
 
     def obtain(self, post: Post) -> Grant:
         """Log in with role and secret id."""
-        body = {"role_id": self.role_id().reveal(), "secret_id": self.secret_id().reveal()}
+        body: Body = {"role_id": self.role_id(), "secret_id": self.secret_id()}
         return _granted(post(f"auth/{self.mount}/login", body, None))
 
 
@@ -84,7 +86,7 @@ class JwtLogin:
 
     def obtain(self, post: Post) -> Grant:
         """Log in with role and token."""
-        body = {"role": self.role, "jwt": self.jwt().reveal()}
+        body: Body = {"role": self.role, "jwt": self.jwt()}
         return _granted(post(f"auth/{self.mount}/login", body, None))
 
 

@@ -25,8 +25,9 @@ from provisioner.domain.errors import (
     StoreRefusedError,
     StoreUnavailableError,
 )
-from provisioner.domain.scrub import scrub
+from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
 from provisioner.domain.secret import SecretText
+from provisioner.stores.vault_auth import Body
 
 CONNECTIONS: Final = 32
 
@@ -68,7 +69,7 @@ class Wire:
         *,
         remedy: str,
         writes: bool = False,
-        secrets: Sequence[str] = (),
+        secrets: Sequence[SecretText] = (),
         timeout: timedelta | None = None,
     ) -> T:
         """Make one request; raises DeniedError on a 403, else one of the Store port's errors.
@@ -81,8 +82,7 @@ class Wire:
         try:
             return request(self._client(token, timeout or self._timeout))
         except hvac.exceptions.VaultError as error:
-            known = (*secrets, *((token.reveal(),) if token else ()))
-            said = scrub("; ".join(str(line) for line in error.errors or ()), longest=160, known=known)
+            said = _said(error, (*secrets, *((token,) if token else ())))
             failure = _vault_error(error, doing, said, remedy=remedy, writes=writes)
         except requests.exceptions.RequestException as error:
             failure = self._transport_error(error, doing, unknown)
@@ -103,17 +103,17 @@ class Wire:
         doing: str,
         *,
         remedy: str,
-        body: dict[str, Any] | None = None,
+        body: Body | None = None,
         timeout: timedelta | None = None,
     ) -> dict[str, Any]:
         """Send one request outside KV and give its JSON answer, empty when there is none."""
 
         def request(client: hvac.Client) -> dict[str, Any]:
-            answer = client.adapter.request(method, f"/v1/{path}", **({} if body is None else {"json": body}))
+            answer = client.adapter.request(method, f"/v1/{path}", **({} if body is None else {"json": _plain(body)}))
             has_no_content = getattr(answer, "status_code", None) == NO_CONTENT
             return {} if has_no_content else json_object(answer)
 
-        secrets = [value for key, value in (body or {}).items() if isinstance(value, str) and key != "role"]
+        secrets = [value for value in (body or {}).values() if isinstance(value, SecretText)]
         return self.send(request, token, doing, remedy=remedy, secrets=secrets, timeout=timeout)
 
     def close(self) -> None:
@@ -157,6 +157,18 @@ def json_object(answer: object) -> dict[str, Any]:
     if not isinstance(answer, dict):
         raise TypeError(type(answer).__name__)
     return answer
+
+
+def _plain(body: Body) -> dict[str, object]:
+    """Reveal what is sent; for a wire only."""
+    return {key: value.reveal() if isinstance(value, SecretText) else value for key, value in body.items()}
+
+
+def _said(error: hvac.exceptions.VaultError, secrets: Sequence[SecretText]) -> str:
+    """Give the server's words, without what we sent and without what looks like another secret."""
+    known = tuple(secret.reveal() for secret in secrets)
+    lines = "; ".join(str(line) for line in error.errors or ())
+    return scrub(lines, longest=160, known=known, longest_word=LONGEST_PLAIN_WORD)
 
 
 def _refuse_redirect(response: requests.Response, **_: object) -> None:

@@ -1,4 +1,7 @@
-"""The log: one line an event on standard error, JSON or text, with a last scrubbing of every text in it."""
+"""The log: one line an event on standard error, JSON or text, with a last scrubbing of every text in it.
+
+Of an exception it tells kind and place; of what other libraries log, no word that is long enough for a token.
+"""
 
 import logging
 import re
@@ -11,8 +14,9 @@ from typing import Any, Final
 import structlog
 
 from provisioner.domain import events
-from provisioner.domain.scrub import scrub
+from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
 from provisioner.domain.timing import rfc3339
+from provisioner.telemetry.bugs import kind_and_place
 from provisioner.telemetry.names import LOGGER
 
 LEVELS: Final[Mapping[type[events.Event], int]] = {
@@ -56,20 +60,20 @@ def configure_logging(form: str, level: str) -> None:
     shared: list[structlog.typing.Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-        _scrubbed,
+        _exceptions_by_kind,
     ]
     last: Any = structlog.processors.JSONRenderer() if form == "json" else _text
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
-        processors=[*shared, last],
+        processors=[*shared, _scrubbed, last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
+    of_others = [*shared, _scrubbed_of_others]
     handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[_without_record, last])
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=of_others, processors=[_without_record, last])
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -83,14 +87,34 @@ def _scrubbed(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMap
     return {key: _scrub_value(value) for key, value in entry.items()}
 
 
+def _scrubbed_of_others(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Scrub what another library logs: it may have been given anything."""
+    event = scrub(str(entry.get("event", "")), longest=_LONGEST_TEXT, longest_word=LONGEST_PLAIN_WORD)
+    return {key: _scrub_value(value) for key, value in entry.items() if not key.startswith("_")} | {"event": event}
+
+
+def _exceptions_by_kind(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Put kind and place of an exception in place of its traceback: its text is nobody's to see."""
+    given = entry.pop("exc_info", None)
+    entry.pop("stack_info", None)
+    error = given[1] if isinstance(given, tuple) else sys.exc_info()[1] if given is True else given
+    if isinstance(error, BaseException):
+        entry["exception"] = kind_and_place(error, error.__traceback__)
+    return entry
+
+
 def _scrub_value(value: object) -> object:
-    if isinstance(value, str):
-        return scrub(value, longest=_LONGEST_TEXT)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, BaseException):
+        return kind_and_place(value, value.__traceback__)
     if isinstance(value, Mapping):
-        return {key: _scrub_value(item) for key, item in value.items()}
+        return {str(key): _scrub_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_scrub_value(item) for item in value]
-    return value
+    if isinstance(value, str):
+        return scrub(value, longest=_LONGEST_TEXT)
+    return scrub(str(value), longest=_LONGEST_TEXT, longest_word=LONGEST_PLAIN_WORD)
 
 
 def _without_record(_: object, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -1,10 +1,12 @@
 """What enters from other people's texts holds no secret, and still says what it said."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.domain.scrub import REDACTED, scrub
+from provisioner.domain.scrub import LONGEST_PLAIN_WORD, REDACTED, scrub
 
 ROTATION = "0f4c1a52-9d3e-4b7a-8c21-5e6f7a8b9c0d"
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl"
@@ -59,22 +61,46 @@ def test_no_known_secret_survives(secret: str, before: str, after: str) -> None:
     assert secret not in scrub(before + secret + after, longest=10_000, known=(secret,))
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "permission denied on secret/data/influx/telegraf-admin",
-        "connection to https://cluster-host:8086/api/v0/tokens refused: [Errno 111]",
-        f"rotation {ROTATION} of prod-eu/telegraf-admin came to nothing",
-        f"{ROTATION} was revoked at 2026-03-01T12:00:00Z",
-        "/etc/provisioner/credentials/of-a-very-long-path-without-any-secret-in-it/token",
-        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/influx/telegraf-admin-AbCdEf",
-        "the server answered 503: sealed",
-        "[redacted] stands here already",
-    ],
-)
+@given(secret=st.text(min_size=12), ascii_only=st.booleans())
+def test_no_known_secret_survives_in_json(secret: str, ascii_only: bool) -> None:  # noqa: FBT001  # a case, no option
+    """A server quotes a request as JSON: a secret with a quote or an umlaut in it is found all the same."""
+    spelt = json.dumps({"token": secret}, ensure_ascii=ascii_only)
+    scrubbed = scrub(spelt, longest=10_000, known=(secret,))
+    assert REDACTED in scrubbed
+    assert json.dumps(secret, ensure_ascii=ascii_only)[1:-1] not in scrubbed
+
+
+@pytest.mark.parametrize("joint", [" ", ": ", "=", '"', "'", "(", "[", "/", "&", "@", ","])
+def test_a_long_word_is_taken_out_where_a_secret_is_unknown(joint: str) -> None:
+    """Whatever it looks like and whatever it is joined to; a word just short enough stays."""
+    scrubbed = scrub(f"x{joint}{'q' * 24}{joint}y", longest_word=LONGEST_PLAIN_WORD)
+    assert "q" not in scrubbed
+    assert REDACTED in scrubbed
+    assert "q" * 23 in scrub(f"x{joint}{'q' * 23}", longest_word=LONGEST_PLAIN_WORD)
+
+
+READABLE = [
+    "permission denied on secret/data/influx/telegraf-admin",
+    "connection to https://cluster-host:8086/api/v0/tokens refused: [Errno 111]",
+    f"rotation {ROTATION} of prod-eu/telegraf-admin came to nothing",
+    f"{ROTATION} was revoked at 2026-03-01T12:00:00Z",
+    "/etc/provisioner/credentials/of-a-very-long-path-without-any-secret-in-it/token",
+    "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/influx/telegraf-admin-AbCdEf",
+    "the server answered 503: sealed",
+    "[redacted] stands here already",
+]
+
+
+@pytest.mark.parametrize("text", READABLE)
 def test_what_an_operator_needs_stays_readable(text: str) -> None:
     """Paths, addresses, UUIDs, times and plain words come through unchanged."""
     assert scrub(text) == text
+
+
+@pytest.mark.parametrize("text", [text for text in READABLE if "without-any-secret" not in text and "arn:" not in text])
+def test_what_an_operator_needs_stays_readable_where_words_are_counted(text: str) -> None:
+    """So it is where long words are taken out: a path or an address is judged by its parts."""
+    assert scrub(text, longest_word=LONGEST_PLAIN_WORD) == text
 
 
 @pytest.mark.parametrize(

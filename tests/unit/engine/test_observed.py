@@ -67,7 +67,7 @@ def test_a_foreign_error_becomes_ours_and_tells_only_its_kind(operation: str) ->
         call(observed_issuer, observed_store)
     assert "KeyError" in str(caught.value)
     assert "hidden" not in f"{caught.value!r}{told!r}"
-    assert caught.value.__suppress_context__
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
 def test_our_own_errors_pass_unchanged() -> None:

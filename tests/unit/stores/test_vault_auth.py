@@ -11,7 +11,7 @@ import pytest
 
 from provisioner.domain.errors import ProvisionerError, StoreRefusedError, StoreUnavailableError
 from provisioner.domain.secret import SecretText
-from provisioner.stores.vault_auth import AppRoleLogin, ClientToken, TokenLogin
+from provisioner.stores.vault_auth import AppRoleLogin, Body, ClientToken, TokenLogin
 from tests.builders import SECOND
 from tests.fakes.clock import FakeClock
 
@@ -29,7 +29,7 @@ class Server:
     granted: int = 0
     on_ask: Callable[[str], None] = field(default=lambda _: None)
 
-    def post(self, path: str, body: dict[str, Any] | None, token: SecretText | None) -> dict[str, Any]:
+    def post(self, path: str, body: Body | None, token: SecretText | None) -> dict[str, Any]:
         """Answer one request about a client token."""
         del body
         self.asked.append((path, token.reveal() if token else None))
