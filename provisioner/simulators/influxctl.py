@@ -9,7 +9,6 @@ import json
 import os
 import signal
 import sys
-import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
@@ -81,6 +80,8 @@ def _authenticate(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -
 
 
 def _profile(options: argparse.Namespace) -> dict[str, Any]:
+    import tomllib
+
     try:
         with Path(options.config).open("rb") as file:
             content = tomllib.load(file)

@@ -156,17 +156,17 @@ class Scene:
         places = self.site.content["tokens"][0]["destinations"]
         return len(held) == len(places) and {str(token_id) for token_id in held} == self.live()
 
-    def converge(self, *arguments: str) -> None:
-        """Run the command until all is at rest, each time at the moment that the last run itself named."""
+    def converge(self) -> None:
+        """Reconcile until all is at rest, each time at the moment that the last run itself named."""
         clock = SystemClock()
         deadline = clock.monotonic() + _PATIENCE.total_seconds()
         while True:
-            ran = self.run(*(arguments or ("once", "-o", "json")))
+            ran = self.run("once", "-o", "json")
             assert ran.status in {0, 1}, ran.errors
             if self.is_at_rest():
                 return
             assert clock.monotonic() < deadline, f"it did not come to rest:\n{self.log()[-6000:]}"
-            moment = _last_revocation(ran) if not arguments else None
+            moment = _last_revocation(ran)
             clock.sleep(_PAUSE if moment is None else max(_PAUSE, moment - clock.now()))
 
     def wait(self, duration: timedelta) -> None:
@@ -229,9 +229,10 @@ def a_scene(folder: Path, around: Around, beginning: Beginning | None = None) ->
 
 
 def most_at_once(tokens: list[ClusterToken]) -> int:
-    """Give how many of these were live at the same moment, at most; expiries are far off here."""
+    """Give how many of these were live at the same moment, at most."""
     changes = [(token.created_at, 1) for token in tokens]
-    changes += [(token.revoked_at, -1) for token in tokens if token.revoked_at is not None]
+    ends = [[end for end in (token.revoked_at, token.expires_at) if end is not None] for token in tokens]
+    changes += [(min(moments), -1) for moments in ends if moments]
     live = most = 0
     for _, change in sorted(changes):
         live += change

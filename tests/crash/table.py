@@ -7,19 +7,19 @@ from typing import Final
 BEFORE: Final = "before"
 AFTER: Final = "after"
 REQUEST: Final = "by-hand-1"
-INSIDE: Final = {
+EFFECTS: Final = {
     "issuer.create": ("kill_caller_before_create", "kill_caller_after_create", "die_after_create"),
     "issuer.revoke": ("kill_caller_before_revoke", "kill_caller_after_revoke", "die_after_revoke"),
-    "issuer.prove": ("answer-lost",),
-    "store.read": ("answer-lost",),
     "store.write": ("request-lost", "request-late", "answer-lost"),
 }
-"""Moments inside a call, besides the ones before and after it.
+"""Moments inside a call that has an effect.
 
 For issuers these are knobs of the simulated cluster; ``die`` kills influxctl and not its caller. For HTTP: the request
 is lost on the way and its sender killed; the sender is killed and the request carried out after that; it is carried out
 and the sender killed before it has the answer.
 """
+READS: Final = {"issuer.prove": ("answer-lost",), "store.read": ("answer-lost",)}
+"""Moments inside a call that has none: in one scenario of each, since nothing hangs on them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,9 @@ class Scenario:
     """Every call to an issuer or a store of an undisturbed run, in order."""
     command: tuple[str, ...] = ("once", "-o", "json")
     beginning: str | None = None
-    """What is there before, see ``test_kills``."""
+    """What is there before, see ``conftest``."""
+    inside_reads: bool = False
+    """Whether it is killed inside its reads as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,7 @@ _ROTATE: Final = ("store.preflight", "issuer.create", "issuer.prove", "store.wri
 _REVOKE: Final = ("issuer.list", "store.read", "issuer.revoke", "store.read")
 _FENCE: Final = ("store.write",)
 SCENARIOS: Final = (
-    Scenario(name="first", calls=(*_LOOK, *_ROTATE)),
+    Scenario(name="first", calls=(*_LOOK, *_ROTATE), inside_reads=True),
     Scenario(name="due", calls=(*_LOOK, *_TRY_STORED, *_ROTATE), beginning="provisioned"),
     Scenario(
         name="by-hand",
@@ -74,10 +76,22 @@ SCENARIOS: Final = (
 
 
 def points() -> Iterator[Point]:
-    """Give every crash point."""
+    """Give every crash point: before every call, inside and after every effect, and after the last call.
+
+    The moment after a call without an effect is the moment before the next one: nothing lies between them.
+    """
     for scenario in SCENARIOS:
         seen: dict[str, int] = {}
-        for operation in scenario.calls:
-            seen[operation] = seen.get(operation, 0) + 1
-            for moment in (BEFORE, *INSIDE.get(operation, ()), AFTER):
-                yield Point(scenario=scenario, operation=operation, count=seen[operation], moment=moment)
+        for place, operation in enumerate(scenario.calls, start=1):
+            count = seen[operation] = seen.get(operation, 0) + 1
+            for moment in _moments(scenario, operation, is_last=place == len(scenario.calls)):
+                yield Point(scenario=scenario, operation=operation, count=count, moment=moment)
+
+
+def _moments(scenario: Scenario, operation: str, *, is_last: bool) -> Iterator[str]:
+    yield BEFORE
+    yield from EFFECTS.get(operation, ())
+    if scenario.inside_reads:
+        yield from READS.get(operation, ())
+    if operation in EFFECTS or is_last:
+        yield AFTER

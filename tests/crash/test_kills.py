@@ -4,7 +4,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from threading import Event
 from typing import Any
@@ -12,14 +12,22 @@ from typing import Any
 import pytest
 
 from provisioner.domain.mark import Mark
+from provisioner.settings.fail_point import OPERATIONS
 from provisioner.simulators.cluster import Cluster
 from tests.builders import uid
 from tests.crash.proxy import cut
 from tests.crash.scene import NAME, OVERLAP, OWNER, Scene
-from tests.crash.table import AFTER, BEFORE, REQUEST, SCENARIOS, Point, Scenario, points
+from tests.crash.table import AFTER, BEFORE, EFFECTS, REQUEST, SCENARIOS, Point, Scenario, points
 
 Stage = Callable[[str | None], Scene]
 POINTS = tuple(points())
+DAEMON_DIES_AT = (
+    "due-issuer.create.1-kill_caller_after_create",
+    "due-store.write.1-before",
+    "due-store.write.1-answer-lost",
+    "predecessor-issuer.revoke.1-kill_caller_after_revoke",
+    "orphan-store.write.1-after",
+)
 
 
 @dataclass(slots=True)
@@ -76,6 +84,16 @@ def test_every_crash_point_is_listed(scenario: Scenario, stage: Stage) -> None:
     assert made == scenario.calls, f"the table has to say: {made}"
 
 
+def test_every_operation_is_in_the_table() -> None:
+    """Each is killed before; each that has an effect also inside, in every way, and after it."""
+    moments: dict[str, set[str]] = {}
+    for point in POINTS:
+        moments.setdefault(point.operation, set()).add(point.moment)
+    assert set(moments) == set(OPERATIONS)
+    assert all(BEFORE in met for met in moments.values())
+    assert all(moments[operation] == {BEFORE, *inside, AFTER} for operation, inside in EFFECTS.items())
+
+
 def kill_at(scene: Scene, point: Point) -> None:
     """Run the scenario's command into its death at that point; fails when it does not come so far."""
     if point.moment in {BEFORE, AFTER}:
@@ -114,13 +132,26 @@ def kill_at_request(scene: Scene, point: Point) -> None:
 @pytest.mark.parametrize("point", POINTS, ids=str)
 def test_killed_and_run_again(point: Point, stage: Stage) -> None:
     """Wherever it dies: in the end one token lives, it is the stored one, and nothing foreign was touched."""
+    kill_and_run_again(point, stage)
+
+
+@pytest.mark.parametrize("name", DAEMON_DIES_AT)
+def test_killed_daemon_and_run_again(name: str, stage: Stage) -> None:
+    """The daemon dies in the same way."""
+    (point,) = (point for point in POINTS if str(point) == name)
+    kill_and_run_again(replace(point, scenario=replace(point.scenario, command=("run",))), stage)
+
+
+def kill_and_run_again(point: Point, stage: Stage) -> None:
+    """Kill the command, run it until all is at rest, and check everything."""
     scene = staged(point.scenario, stage)
     before = {token.token_id for token in scene.ours() if token.token_id in scene.live()}
     kill_at(scene, point)
     if point.scenario.name == "by-hand":
         sent_again = scene.run(*point.scenario.command)
         assert sent_again.status == 0, sent_again.errors
-    scene.converge()
+    if not scene.is_at_rest():
+        scene.converge()
     scene.check()
     check_outcome(scene, point.scenario, before)
 

@@ -20,6 +20,9 @@ from typing import IO, Any, Final
 from provisioner.cli.main import main as provisioner
 
 _USED_LATER: Final = (
+    "httpcore",
+    "h11",
+    "anyio",
     "provisioner.daemon",
     "provisioner.issuers.influxctl",
     "provisioner.stores.vault",
@@ -33,6 +36,10 @@ class Started:
 
     pid: int
     _answers: IO[str]
+
+    def kill(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
 
     def wait(self) -> int:
         """Wait for its end; the status is negative when a signal was its end, as in subprocess."""
