@@ -150,8 +150,8 @@ def kill_and_run_again(point: Point, stage: Stage) -> None:
     if point.scenario.name == "by-hand":
         sent_again = scene.run(*point.scenario.command)
         assert sent_again.status == 0, sent_again.errors
-    if not scene.is_at_rest():
-        scene.converge()
+        scene.wait(OVERLAP)
+    scene.converge()
     scene.check()
     check_outcome(scene, point.scenario, before)
 
