@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from provisioner.domain.mark import Mark, Owner
 from provisioner.runtime.clock import SystemClock
+from provisioner.settings.durations import parse_duration
 from provisioner.simulators.cluster import Cluster, ClusterToken, Knobs
 from provisioner.simulators.openbao import OpenBao
 from tests.builders import uid
@@ -200,11 +201,12 @@ class Scene:
     def _check_overlaps(self) -> None:
         """What was stored lives for the overlap after it was replaced."""
         tokens = {token.token_id: token for token in self.ours()}
+        overlap = parse_duration(self.site.content["defaults"]["overlap"])
         held = [document for document in self.history(self.site.path(NAME)).values() if "token_id" in document]
         for before, after in itertools.pairwise(held):
             ended = tokens[str(before["token_id"])].revoked_at
             if before["token_id"] != after["token_id"] and ended is not None:
-                assert ended >= datetime.fromisoformat(str(after["stored_at"])) + OVERLAP, "a predecessor's overlap"
+                assert ended >= datetime.fromisoformat(str(after["stored_at"])) + overlap, "a predecessor's overlap"
 
     def _check_leaks(self) -> None:
         client = self.site.vault()

@@ -142,6 +142,18 @@ def test_killed_daemon_and_run_again(name: str, stage: Stage) -> None:
     kill_and_run_again(replace(point, scenario=replace(point.scenario, command=("run",))), stage)
 
 
+@pytest.mark.parametrize("moment", [AFTER, "answer-lost"])
+def test_a_kill_takes_nothing_of_the_overlap(moment: str, stage: Stage) -> None:
+    """An overlap so long that no slow machine keeps it by accident is kept by the runs after the kill."""
+    (point,) = (point for point in POINTS if str(point) == f"due-store.write.1-{moment}")
+    scene = staged(point.scenario, stage)
+    scene.site.content["defaults"]["overlap"] = "3s"
+    kill_at(scene, point)
+    scene.converge()
+    scene.check()
+    check_outcome(scene, point.scenario, set())
+
+
 def kill_and_run_again(point: Point, stage: Stage) -> None:
     """Kill the command, run it until all is at rest, and check everything."""
     scene = staged(point.scenario, stage)
