@@ -166,9 +166,11 @@ class Scene:
             assert ran.status in {0, 1}, ran.errors
             if self.is_at_rest():
                 return
-            assert clock.monotonic() < deadline, f"it did not come to rest:\n{self.log()[-6000:]}"
             moment = _last_revocation(ran)
-            clock.sleep(_PAUSE if moment is None else max(_PAUSE, moment - clock.now()))
+            pause = _PAUSE if moment is None else max(_PAUSE, moment - clock.now())
+            comes_to_rest = clock.monotonic() + pause.total_seconds() < deadline
+            assert comes_to_rest, f"it does not come to rest in time:\n{self.log()[-6000:]}"
+            clock.sleep(pause)
 
     def wait(self, duration: timedelta) -> None:
         """Wait until so much time has passed."""
