@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
 from provisioner.domain.mark import Mark, Owner
@@ -78,6 +79,19 @@ class Beginning:
     document: Mapping[str, Any] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """A request that the network holds, whose sender is dead."""
+
+    release: Event = field(default_factory=Event)
+    answered: Event = field(default_factory=Event)
+
+    def let_go(self) -> None:
+        """Let it reach its server, and wait for the answer that nobody waits for any more."""
+        self.release.set()
+        assert self.answered.wait(20)
+
+
 @dataclass(slots=True)
 class Scene:
     """A site of one case."""
@@ -86,6 +100,7 @@ class Scene:
     site: Site
     neighbours: tuple[ClusterToken, ...] = ()
     runs: int = 0
+    late: Late | None = None
 
     def begin(self, beginning: Beginning | None) -> None:
         """Set the stage: what was there before, and tokens and secrets of others."""

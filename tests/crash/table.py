@@ -14,9 +14,9 @@ EFFECTS: Final = {
 }
 """Moments inside a call that has an effect.
 
-For issuers these are knobs of the simulated cluster; ``die`` kills influxctl and not its caller. For HTTP: the request
-is lost on the way and its sender killed; the sender is killed and the request carried out after that; it is carried out
-and the sender killed before it has the answer.
+For issuers these are knobs of the simulated cluster; ``die`` kills influxctl and not its caller. For HTTP the sender is
+killed and the request is lost on the way; or it reaches the server late, when everything has been put right already; or
+it is carried out and its sender never has the answer.
 """
 READS: Final = {"issuer.prove": ("answer-lost",), "store.read": ("answer-lost",)}
 """Moments inside a call that has none: in one scenario of each, since nothing hangs on them."""

@@ -16,7 +16,7 @@ from provisioner.settings.fail_point import OPERATIONS
 from provisioner.simulators.cluster import Cluster
 from tests.builders import uid
 from tests.crash.proxy import cut
-from tests.crash.scene import NAME, OVERLAP, OWNER, Scene
+from tests.crash.scene import NAME, OVERLAP, OWNER, Late, Scene
 from tests.crash.table import AFTER, BEFORE, EFFECTS, REQUEST, SCENARIOS, Point, Scenario, points
 
 Stage = Callable[[str | None], Scene]
@@ -36,6 +36,8 @@ class Killer:
 
     cuts: bool = False
     """Whether the connection is cut as well."""
+    holds: Event | None = None
+    """Whether the request is held in the network until this is set."""
     pid: int = 0
     named: Event = field(default_factory=Event)
 
@@ -43,7 +45,7 @@ class Killer:
         """Kill it."""
         assert self.named.wait(20)
         os.kill(self.pid, signal.SIGKILL)
-        if self.cuts:
+        if self.cuts or (self.holds is not None and not self.holds.wait(60)):
             cut()
 
 
@@ -121,6 +123,10 @@ def kill_at_request(scene: Scene, point: Point) -> None:
         "store.read": (scene.around.to_store, "GET", scene.site.prefix),
         "store.write": (scene.around.to_store, "POST", scene.site.prefix),
     }[point.operation]
+    if point.moment == "request-late":
+        scene.late = Late()
+        killer.holds = scene.late.release
+        proxy.at(method, path, scene.late.answered.set, answered=True, count=point.count)
     happened = proxy.at(method, path, killer, answered=point.moment == "answer-lost", count=point.count)
     started = scene.start(*point.scenario.command)
     killer.pid = started.pid
@@ -164,6 +170,8 @@ def kill_and_run_again(point: Point, stage: Stage) -> None:
         assert sent_again.status == 0, sent_again.errors
         scene.wait(OVERLAP)
     scene.converge()
+    if scene.late is not None:
+        scene.late.let_go()
     scene.check()
     check_outcome(scene, point.scenario, before)
 
