@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provisioner.catalog import make_issuer, make_store
@@ -15,6 +15,7 @@ from provisioner.ports.clock import Clock
 from provisioner.ports.observer import Observer
 from provisioner.runtime.clock import SystemClock
 from provisioner.runtime.entropy import SystemEntropy
+from provisioner.settings.fail_point import FailPoint, fail_point
 from provisioner.settings.load import Settings, load_settings
 from provisioner.telemetry.logs import LogObserver, configure_logging
 
@@ -46,6 +47,7 @@ def opened(
     ConfigurationError; nothing has been asked of any issuer or store by then.
     """
     settings, path = load_settings(config)
+    point = fail_point()
     configure_logging(settings.log.format, settings.log.level if logs else "warning")
     log = LogObserver()
 
@@ -56,6 +58,8 @@ def opened(
 
     with ExitStack() as stack:
         world = _world(settings, stack, observe, clock or SystemClock(), finish_by)
+        if point is not None:
+            world = _dying(world, point)
         service = Service(
             world,
             settings.managed_tokens(),
@@ -83,4 +87,16 @@ def _world(
         entropy=SystemEntropy(),
         observe=observe,
         finish_by=finish_by,
+    )
+
+
+def _dying(world: World, point: FailPoint) -> World:
+    """Give the same world, in which one call is the last: what a crash test asks for."""
+    from provisioner.runtime.fail_points import Death, DyingIssuer, DyingStore
+
+    death = Death(point.operation, after=point.after, count=point.count)
+    return replace(
+        world,
+        issuers={name: DyingIssuer(issuer, death) for name, issuer in world.issuers.items()},
+        stores={name: DyingStore(store, death) for name, store in world.stores.items()},
     )

@@ -66,6 +66,15 @@ class Knobs:
     """That many creates or lists have their effect, print half of their JSON, and end as if all were well."""
     forget_expiry: int = 0
     """That many creates ignore the expiry that was asked for."""
+    kill_caller_before_create: int = 0
+    """Before that many creates the calling process is killed with SIGKILL, and nothing is created; so for revoke."""
+    kill_caller_before_revoke: int = 0
+    kill_caller_after_create: int = 0
+    """That many creates take effect, and kill the calling process instead of answering; so for revoke."""
+    kill_caller_after_revoke: int = 0
+    die_after_create: int = 0
+    """That many creates take effect, and influxctl itself dies of SIGKILL before it answers; so for revoke."""
+    die_after_revoke: int = 0
     unauthenticated: bool = False
     """Whether influxctl has no usable credential: it starts a device login and waits."""
     http_status: int = 0

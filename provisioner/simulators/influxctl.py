@@ -6,8 +6,9 @@ Flags and outputs are those of InfluxData's documentation; what it does not say 
 
 import argparse
 import json
+import os
+import signal
 import sys
-import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
@@ -79,6 +80,8 @@ def _authenticate(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -
 
 
 def _profile(options: argparse.Namespace) -> dict[str, Any]:
+    import tomllib
+
     try:
         with Path(options.config).open("rb") as file:
             content = tomllib.load(file)
@@ -101,7 +104,9 @@ def _create(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None
     expires_at = _moment(options.expires_at) if options.expires_at else None
     if cluster.take("forget_expiry"):
         expires_at = None
+    _kill("before_create", cluster)
     token, string = cluster.create(options.description, expires_at)
+    _kill("after_create", cluster)
     if cluster.take("hang_create"):
         SystemClock().sleep(_FOR_EVER)
     if cluster.take("lose_answer"):
@@ -145,9 +150,22 @@ def _revoke(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None
         print("Are you sure? [y/N] ", end="", flush=True)
         if sys.stdin.readline().strip().lower() != "y":
             _fail("aborted")
+    _kill("before_revoke", cluster)
     missing = [token_id for token_id in options.ids if not cluster.revoke(token_id)]
+    _kill("after_revoke", cluster)
     if missing:
         _fail(f"rpc error: code = NotFound desc = token {missing[0]} not found")
+
+
+def _kill(moment: str, cluster: Cluster) -> None:
+    """Kill whoever called, or this very program, where a knob says so; then there is no answer."""
+    caller = os.getppid()
+    if cluster.take(f"kill_caller_{moment}"):
+        if caller > 1:  # it has not gone already
+            os.kill(caller, signal.SIGKILL)
+        _fail("the caller was killed")
+    if moment.startswith("after") and cluster.take(f"die_{moment}"):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _entry(token: ClusterToken, knobs: Knobs) -> dict[str, object]:

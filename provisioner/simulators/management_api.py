@@ -20,8 +20,8 @@ class ManagementApi:
     def __init__(self, cluster: Cluster) -> None:
         """Take whose tokens are to be believed; nothing listens yet."""
         self._cluster = cluster
-        self._port = free_port()
-        self.url = f"http://127.0.0.1:{self._port}/api/v0"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/api/v0"
         self._server: Any = None
         self._thread: Thread | None = None
 
@@ -32,7 +32,7 @@ class ManagementApi:
         config = uvicorn.Config(
             _app(self._cluster),
             host="127.0.0.1",
-            port=self._port,
+            port=self.port,
             log_config=None,
             log_level="error",  # its comings and goings are not the news of whoever configured the root logger
             access_log=False,
