@@ -107,10 +107,8 @@ def current_since(snapshot: Snapshot) -> datetime | None:
 
 def _held_everywhere_since(snapshot: Snapshot) -> datetime | None:
     """Give since when the last destination holds what the primary holds: its consumers have their overlap too."""
-    record, moments = snapshot.record, [current_since(snapshot)]
-    for copy in snapshot.copies:
-        if record is not None and isinstance(copy, Stored) and copy.record == record:
-            moments.append(copy.written_at)
+    copies = (copy for copy in snapshot.copies if isinstance(copy, Stored) and copy.record is not None)
+    moments = (current_since(snapshot), *(copy.written_at for copy in copies if copy.record == snapshot.record))
     return max((moment for moment in moments if moment is not None), default=None)
 
 
