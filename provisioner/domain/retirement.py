@@ -147,7 +147,8 @@ def _given_up(snapshot: Snapshot, primary: Stored, target: IssuedToken, ended: E
     Where a write of it was of unknown outcome, it may have landed and been current until somebody deleted or replaced
     it: then it has its overlap.
     """
-    why, since = "was left by an attempt that was given up", current_since(snapshot)
+    why = "is revoked on request" if ended.on_request else "was left by an attempt that was given up"
+    since = current_since(snapshot)
     if not ended.may_land:
         return Retirement(target=target, revoke_at=ended.ended_at, why=why)
     revoke_at = ended.ended_at
@@ -220,8 +221,17 @@ def _orphan(
         revoke_at = max(revoke_at, since + snapshot.token.overlap)
     if snapshot.memory.is_fenced(target.mark.rotation_id if target.mark else "", primary.revision):
         fence = None
-    why = f"is stored nowhere, and is kept until {rfc3339(whole_seconds(revoke_at))}"
+    why = f"is stored nowhere{_origin(snapshot, target)}, and is kept until {rfc3339(whole_seconds(revoke_at))}"
     return Retirement(target=target, revoke_at=revoke_at, why=why, fence=fence)
+
+
+def _origin(snapshot: Snapshot, target: IssuedToken) -> str:
+    """Say what may have made it an orphan, where its age tells."""
+    current = snapshot.current
+    if current is None or current.created_at is None or target.created_at is None:
+        return ""
+    younger = target.created_at > current.created_at
+    return " and is younger than the stored one (a roll-back, a crash or a lost answer)" if younger else ""
 
 
 def _held_back(snapshot: Snapshot, record: Record, now: datetime) -> str | None:
