@@ -50,6 +50,23 @@ def retirements(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
     return tuple(_retirement(snapshot, token, now) for token in candidates)
 
 
+def held_by_copies(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
+    """Plan no end for the live tokens that a copy holds beside the current one: they wait for the copy."""
+    record = snapshot.record
+    return tuple(
+        Retirement(
+            target=token,
+            revoke_at=None,
+            why=f"was replaced, and is kept: {place.destination} holds it",
+            is_orphan=False,
+        )
+        for token in snapshot.marked()
+        if token.is_live(now) and (record is None or record.token_id != token.token_id)
+        for place in snapshot.copies
+        if isinstance(place, Stored) and place.record is not None and place.record.token_id == token.token_id
+    )
+
+
 def live_marked(snapshot: Snapshot, now: datetime) -> int:
     """Count the live tokens of this name, and those that no list shows yet.
 

@@ -11,7 +11,7 @@ from provisioner.domain import events
 from provisioner.domain.decide import Answer, answers, decide
 from provisioner.domain.errors import ConfigurationError, IssuerUnavailableError, ProvisionerError
 from provisioner.domain.model import IssuedToken, Listing, ManagedToken, Memory, Snapshot, Trigger, Unreadable
-from provisioner.domain.retirement import Retirement, retirements
+from provisioner.domain.retirement import Retirement, held_by_copies, retirements
 from provisioner.domain.status import TokenStatus, status_of
 from provisioner.domain.steps import Decision, TryStored, revoke_key
 from provisioner.domain.trials import refusal_is_certain_at
@@ -197,7 +197,8 @@ class Service:
         if not stored:
             self._recall.ask(token.name, before)
         now = self._world.clock.now()
-        plans = [plan for plan in retirements(outcome.snapshot, now) if plan.target.is_live(now)]
+        others = (*retirements(outcome.snapshot, now), *held_by_copies(outcome.snapshot, now))
+        plans = [plan for plan in others if plan.target.is_live(now)]
         error = None if stored else "; ".join((*outcome.failures[-1:], *filter(None, [_why_not(outcome)])))
         if record is not None and record.compromised and record.request_id == trigger.request_id and plans:
             error = _not_revoked(outcome, plans)
