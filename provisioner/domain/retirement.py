@@ -52,18 +52,21 @@ def retirements(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
 
 def held_by_copies(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
     """Plan no end for the live tokens that a copy holds beside the current one: they wait for the copy."""
-    record = snapshot.record
+    holders: dict[str, list[str]] = {}
+    for copy in snapshot.copies:
+        if isinstance(copy, Stored) and copy.record is not None:
+            holders.setdefault(copy.record.token_id, []).append(str(copy.destination))
+    if snapshot.record is not None:
+        holders.pop(snapshot.record.token_id, None)
     return tuple(
         Retirement(
             target=token,
             revoke_at=None,
-            why=f"was replaced, and is kept: {place.destination} holds it",
+            why=f"is not the current one, and is kept: {', '.join(holders[token.token_id])} holds it",
             is_orphan=False,
         )
         for token in snapshot.marked()
-        if token.is_live(now) and (record is None or record.token_id != token.token_id)
-        for place in snapshot.copies
-        if isinstance(place, Stored) and place.record is not None and place.record.token_id == token.token_id
+        if token.token_id in holders and token.is_live(now)
     )
 
 
