@@ -93,6 +93,14 @@ CASES = {
         because="was damaged (token_id)",
         keeps="first",
     ),
+    "edited-rotation": Case(
+        state="ok",
+        reason="was damaged (rotation_id)",
+        next_step="copy",
+        event="destination_written",
+        because="was damaged (rotation_id)",
+        keeps="first",
+    ),
     "edited-expiry": Case(
         state="ok",
         reason="was damaged (expires_at)",
@@ -160,6 +168,7 @@ class Story:
         edits = {
             "edited-token": {"token": MISTYPED},
             "edited-id": {"token_id": "somebody-s"},
+            "edited-rotation": {"rotation_id": uid(404)},
             "edited-expiry": {"expires_at": "2099-01-01T00:00:00Z"},
             "broken-expiry": {"expires_at": "soon"},
             "edited-owner": {"owner": "provisioner/elsewhere/edited-owner"},

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from provisioner.domain.mark import Mark
+from provisioner.domain.mark import Mark, Owner
 from provisioner.domain.model import Damaged, IssuedToken, Listing, Memory, Record, Snapshot, Stored, Trial, TrialResult
 from provisioner.domain.repair import repaired
 from provisioner.domain.retirement import live_marked, retirements
@@ -129,6 +129,22 @@ def test_times_that_somebody_edited_are_put_right(edited: str, off: timedelta, r
     primary = of(a_snapshot(stored(content), an_issued(1)))
     assert primary.content == (WHOLE if repairs else content)
     assert primary.defects == ((edited,) if repairs else ())
+
+
+def test_a_rotation_that_nobody_has_is_put_right_and_one_of_another_token_left_alone() -> None:
+    """The id tells whose it is; where id and rotation name two tokens, nothing tells which was meant."""
+    edited = replace(WHOLE, rotation_id=uid(9))
+    primary = of(a_snapshot(stored(edited), an_issued(1), an_issued(2)))
+    assert (primary.content, primary.defects) == (WHOLE, ("rotation_id",))
+    torn = replace(WHOLE, rotation_id=uid(2))
+    assert of(a_snapshot(stored(torn), an_issued(1), an_issued(2))).content == torn
+
+
+def test_the_mark_of_somebody_else_puts_no_rotation_right() -> None:
+    """An id that was edited to that of a foreign token must not take its rotation over."""
+    edited = replace(WHOLE, token_id="id-2", rotation_id=uid(9))
+    for foreign in (replace(an_issued(2), mark=None), replace(an_issued(2), mark=Mark(Owner("x", "y"), uid(2)))):
+        assert of(a_snapshot(stored(edited), foreign)).content == edited
 
 
 def test_what_was_damaged_is_named() -> None:
