@@ -4,10 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from provisioner.domain.mark import Mark
 from provisioner.domain.model import Trigger
 from provisioner.engine.recall import Recall
 from provisioner.engine.service import RotationResult, Service
-from tests.builders import DAY, HOUR, MINUTE, OTHER_PLACE, PLACE
+from tests.builders import DAY, HOUR, MINUTE, OTHER_PLACE, PLACE, uid
 from tests.fakes.faults import Fault
 from tests.rig import Rig, provisioned
 
@@ -114,9 +115,6 @@ def test_failures_that_others_have_put_right_are_forgotten() -> None:
     rig.clock.advance(HOUR + timedelta(seconds=1))
     rig.reconcile()
     assert set(rig.memories[0].backoffs) == {"revoke:token-1"}
-    rig.former.faults.add("list", Fault.BEFORE)
-    rig.reconcile()
-    assert set(rig.memories[0].backoffs) == {"revoke:token-1"}
     rig.issuer.revoke_by_hand("token-1")
     rig.reconcile()
     assert rig.memories[0].backoffs == {}
@@ -131,3 +129,26 @@ def test_failures_are_kept_while_nothing_can_be_read() -> None:
     rig.store.down = True
     rig.reconcile()
     assert rig.memories[0].backoffs["mint"].failures == 1
+
+
+def test_an_older_request_is_not_blamed_for_what_a_later_one_left() -> None:
+    """A wish without haste, sent again while the revocation of a later emergency fails, is done all the same."""
+    rig = provisioned()
+    service = a_service(rig)
+    rotate(service, "plain", compromised=False)
+    rig.issuer.faults.always["revoke"] = Fault.REFUSED
+    assert not rotate(service).done
+    assert rotate(service, "plain", compromised=False).done
+
+
+def test_a_revocation_at_an_issuer_that_cannot_be_listed_keeps_its_pace() -> None:
+    """While the list is missing nobody knows whether the token is gone: its failures still count."""
+    rig = provisioned()
+    rig.former.add(Mark(rig.token.owner, uid(900)).described("left over"), rig.clock.now() + DAY)
+    rig.clock.advance(2 * HOUR)
+    rig.former.faults.always["revoke"] = Fault.BEFORE
+    rig.reconcile()
+    assert set(rig.memories[0].backoffs) == {"revoke:former-1"}
+    rig.former.faults.add("list", Fault.BEFORE)
+    rig.reconcile()
+    assert set(rig.memories[0].backoffs) == {"revoke:former-1"}
