@@ -124,13 +124,26 @@ class Site:
         client.secrets.kv.v2.create_or_update_secret(path=self.path(name), secret=document, mount_point="secret")
         client.session.close()
 
+    def delete(self, name: str, *, metadata: bool = False) -> None:
+        """Delete the newest version as a person would, or the secret with all that the store knows of it."""
+        client = self.vault()
+        kv = client.secrets.kv.v2
+        delete = kv.delete_metadata_and_all_versions if metadata else kv.delete_latest_version_of_secret
+        delete(path=self.path(name), mount_point="secret")
+        client.session.close()
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """What the log says of a name, line by line."""
+        lines = [line for line in self.log().splitlines() if line.startswith("{") and '"timestamp"' in line]
+        return [entry for entry in map(json.loads, lines) if entry.get("name") == name]
+
     def vault(self) -> hvac.Client:
         """An operator's client; to be closed."""
         return hvac.Client(url=self.bao.address, token=self.bao.root_token.reveal())
 
     def live(self, name: str) -> list[ClusterToken]:
         """The live tokens of a name, by the cluster's own word."""
-        mark, now = f"/{name} ", SystemClock().now()
+        mark, now = f"[provisioner/{self.content['instance']}/{name} ", SystemClock().now()
         return [token for token in self.cluster.tokens() if mark in token.description and token.is_live(now)]
 
     def wait_for(self, what: str, happened: Any, seconds: float = 30) -> None:

@@ -35,7 +35,7 @@ def once(context: typer.Context, config: Config = None, output: OutputOption = O
     from provisioner.app import opened
 
     with opened(config_path(context, config), logs=True) as application:
-        outcomes = application.service.run_pass()
+        outcomes = application.service.run_once()
         now = application.world.clock.now()
     standings = [status_of(outcome.snapshot, outcome.decision, now) for outcome in outcomes]
     failed = [
@@ -111,12 +111,15 @@ def rotate(
                 if result.done
                 else Text("failed", style="bold red"),
                 result.token_id or "-",
+                "\n".join(result.revoked) or "-",
+                "\n".join(result.still_live) or "-",
                 result.error or "-",
             )
             for result in results
         ]
         title = f"Rotation, request {trigger.request_id}"
-        render.console().print(render.table(title, ["token", "result", "current token id", "error"], rows))
+        columns = ["token", "result", "current token id", "revoked", "still live", "error"]
+        render.console().print(render.table(title, columns, rows))
     if not all(result.done for result in results):
         raise typer.Exit(EXIT_FAILED)
 

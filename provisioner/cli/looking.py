@@ -11,7 +11,7 @@ from provisioner.cli.options import Config, Names, OutputOption, config_path
 from provisioner.cli.render import Output
 from provisioner.domain.errors import ConfigurationError
 from provisioner.domain.model import Snapshot
-from provisioner.domain.status import TokenStatus
+from provisioner.domain.status import AwaitingRevocation, TokenStatus
 from provisioner.domain.steps import Decision, Refuse, Rest, kind
 
 EXIT_UNHEALTHY = 1
@@ -167,14 +167,19 @@ def _plan_entry(snapshot: Snapshot, decision: Decision) -> dict[str, object]:
     }
 
 
+def _awaiting(item: AwaitingRevocation, now: datetime) -> str:
+    late = "OVERDUE " if item.overdue else ""
+    failed = f" ({item.failed_attempts} failed: {item.last_error})" if item.last_error else ""
+    when = render.moment(item.revoke_at, now) if item.revoke_at else "held back"
+    return f"{late}{item.token_id} {when}{failed}"
+
+
 def _status_row(standing: TokenStatus, now: datetime) -> list[str | Text]:
     """Give one row; a secret that is nowhere yet shows dashes."""
     places = "\n".join(
         f"{'in sync' if place.in_sync else 'OUT OF SYNC'} {place.store}:{place.path}" for place in standing.destinations
     )
-    waiting = "\n".join(
-        f"{item.token_id} {render.moment(item.revoke_at, now)}" for item in standing.awaiting_revocation
-    )
+    waiting = "\n".join(_awaiting(item, now) for item in standing.awaiting_revocation)
     why = [] if standing.reason == "nothing is due" else [standing.reason]
     why += [f"last error ({standing.failed_attempts} failed): {standing.last_error}"] if standing.last_error else []
     return [

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from provisioner.domain.model import (
     Absent,
     Damaged,
+    Destination,
     Foreign,
     IssuedToken,
     Listing,
@@ -22,7 +23,18 @@ from provisioner.domain.model import (
     Unreadable,
 )
 from provisioner.domain.retirement import retirements
-from provisioner.domain.steps import GATHER_KEY, TRY_KEY, Copy, Finding, Mint, Refuse, Rest, Revoke, TryStored
+from provisioner.domain.steps import (
+    GATHER_KEY,
+    TRY_KEY,
+    Copy,
+    Finding,
+    Mint,
+    Refuse,
+    Rest,
+    Revoke,
+    TryStored,
+    revoke_key,
+)
 from provisioner.domain.timing import rfc3339, rotation_due, whole_seconds
 from provisioner.domain.trials import next_trial
 
@@ -61,7 +73,8 @@ def secret_is_missing(snapshot: Snapshot, now: datetime) -> Finding:  # noqa: AR
     place = primary.destination
     match primary.content:
         case Absent():
-            message = f"no secret is stored at {place}"
+            deleted = f", it was deleted at {rfc3339(whole_seconds(primary.written_at))}" if primary.written_at else ""
+            message = f"no secret is stored at {place}{deleted}"
         case Reservation():
             message = f"{place} holds only our reservation, no token"
         case Damaged(defects=defects):
@@ -184,15 +197,24 @@ def destination_differs(snapshot: Snapshot, now: datetime) -> Finding:
     )
 
 
+def out_of_step(snapshot: Snapshot) -> Iterator[Destination]:
+    """Give the destinations that are not known to hold the current record as configured."""
+    for place, destination in zip((snapshot.primary, *snapshot.copies), snapshot.token.destinations, strict=True):
+        if snapshot.record is None or _difference(place, snapshot.record) is not None:
+            yield destination
+
+
 def _difference(place: Stored | Unreadable, record: Record) -> str | None:
     """Say how a destination differs from the primary's record, or None."""
     if isinstance(place, Unreadable):
         return f"could not be read: {place.reason}"
+    if place.defects:
+        return f"was damaged ({', '.join(place.defects)}), and is put right from the issuer's list"
     match place.content:
         case Foreign(why=why):
             return f"holds a secret that is not ours ({why})"
         case Record() as held if held == record:
-            return None if place.faithful else "does not spell the record as the configuration asks, or was damaged"
+            return None if place.faithful else "does not spell the record as the configuration asks"
         case _:
             return "does not hold the current token"
 
@@ -203,12 +225,8 @@ def token_has_outlived_its_time(snapshot: Snapshot, now: datetime) -> Finding:
         return Finding(message=_NOT_READ)
     plans = retirements(snapshot, now)
     due = [plan for plan in plans if plan.revoke_at is not None and plan.revoke_at <= now]
-    waits = [
-        waiting.retry_at
-        for plan in due
-        if (waiting := snapshot.memory.must_wait(f"revoke:{plan.target.token_id}", now))
-    ]
-    ready = [plan for plan in due if snapshot.memory.must_wait(f"revoke:{plan.target.token_id}", now) is None]
+    waits = [waiting.retry_at for plan in due if (waiting := snapshot.memory.must_wait(revoke_key(plan.target), now))]
+    ready = [plan for plan in due if snapshot.memory.must_wait(revoke_key(plan.target), now) is None]
     if ready:
         plan = ready[0]
         step = Revoke(target=plan.target, fence=plan.fence, primary=snapshot.primary)

@@ -93,12 +93,34 @@ class StepHeldUp:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LookFailed:
+    """A truth could not be read: nothing is done for the name until it can."""
+
+    name: str
+    reason: str
+    failures: int
+    retry_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameRefused:
+    """Somebody else's secret is in the way: nothing is done for the name until a person has seen to it."""
+
+    name: str
+    fact: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationWritten:
-    """The current record was copied to a destination that did not hold it."""
+    """The current record was written to a destination that did not hold it, or had it damaged."""
 
     name: str
     destination: str
     revision: str
+    token_id: str
+    fact: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +140,16 @@ class StoredTokenTried:
     name: str
     token_id: str
     result: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredTokenRefused:
+    """The stored token did not work when it was used: it is replaced once that is certain."""
+
+    name: str
+    token_id: str
+    certain_at: datetime | None
+    """When it is tried for the last time; None when it was just now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,9 +192,12 @@ Event = (
     | RotationFinished
     | StepFailed
     | StepHeldUp
+    | LookFailed
+    | NameRefused
     | DestinationWritten
     | RevisionFenced
     | StoredTokenTried
+    | StoredTokenRefused
     | TokenRevoked
     | PassFinished
     | RequestMade

@@ -166,6 +166,8 @@ class Stored:
     """When the store says that this revision was written, or the secret was deleted, by the store's clock."""
     faithful: bool = True
     """Whether the stored document spells the record just as the configuration asks (fields, extra)."""
+    defects: tuple[str, ...] = ()
+    """Fields that somebody has damaged, and that ``content`` holds as the issuer's list has them."""
 
     @property
     def record(self) -> Record | None:
@@ -321,6 +323,8 @@ class Memory:
     """By the effect's key, see ``domain.steps``."""
     listed: Mapping[str, tuple[IssuedToken, ...]] = field(default_factory=dict)
     """Our tokens of this name as each issuer last listed them: they count while it gives no list."""
+    expires_at: datetime | None = None
+    """When the stored token ends, as last seen: it bounds the waits while the store cannot be read."""
 
     def must_wait(self, key: str, now: datetime) -> Backoff | None:
         """Give the backoff that still forbids the effect at ``now``."""

@@ -2,8 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
 
 from provisioner.domain.model import Content, Damaged, IssuedToken, Record, Snapshot, Stored
+
+LIFE_TOLERANCE: Final = timedelta(minutes=1)
+"""Times that differ by less are the same: issuers round, and their clocks are not ours."""
 
 
 def repaired(snapshot: Snapshot) -> Snapshot:
@@ -18,7 +23,8 @@ def repaired(snapshot: Snapshot) -> Snapshot:
     whole = _made_whole(primary.content, snapshot)
     if whole is None:
         return snapshot
-    return replace(snapshot, primary=replace(primary, content=whole, faithful=False))
+    defects = _defects(primary.content, whole)
+    return replace(snapshot, primary=replace(primary, content=whole, faithful=False, defects=defects))
 
 
 def _made_whole(content: Content, snapshot: Snapshot) -> Record | None:
@@ -28,11 +34,43 @@ def _made_whole(content: Content, snapshot: Snapshot) -> Record | None:
             token = _only(token for token in snapshot.marked() if _rotation(token) == content.rotation_id)
             same = token is not None and token.issuer == content.issuer
             return replace(content, token_id=token.token_id) if token is not None and same else None
+        case Record():
+            return _as_listed(content, snapshot)
         case Damaged():
             token = _only(token for token in snapshot.marked() if _is_meant(content, token))
             return _read_off(content, token) if token is not None else None
         case _:
             return None
+
+
+def _as_listed(record: Record, snapshot: Snapshot) -> Record | None:
+    """Give the record with the rotation and the times of the list, where somebody has written others."""
+    current = snapshot.current
+    if current is None:
+        return None
+    known = {_rotation(token) for token in snapshot.marked()}
+    rotation_id = _rotation(current)
+    if rotation_id is None or record.rotation_id in known or current.mark is None or current.mark.owner != record.owner:
+        rotation_id = record.rotation_id  # it is right, or means another token: then nothing tells which is meant
+    issued_at, expires_at = current.created_at or record.issued_at, current.expires_at or record.expires_at
+    life_is_right = _same(issued_at, record.issued_at) and _same(expires_at, record.expires_at)
+    if life_is_right and rotation_id == record.rotation_id:
+        return None
+    if life_is_right:
+        return replace(record, rotation_id=rotation_id)
+    return replace(record, rotation_id=rotation_id, issued_at=issued_at, expires_at=expires_at)
+
+
+def _same(one: datetime, other: datetime) -> bool:
+    return abs(one - other) <= LIFE_TOLERANCE
+
+
+def _defects(content: Content, whole: Record) -> tuple[str, ...]:
+    """Name the fields that were put right."""
+    if isinstance(content, Damaged):
+        return content.defects
+    names = ("token_id", "rotation_id", "issued_at", "expires_at")
+    return tuple(name for name in names if getattr(content, name) != getattr(whole, name))
 
 
 def _is_meant(damaged: Damaged, token: IssuedToken) -> bool:

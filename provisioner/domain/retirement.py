@@ -50,6 +50,26 @@ def retirements(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
     return tuple(_retirement(snapshot, token, now) for token in candidates)
 
 
+def held_by_copies(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
+    """Plan no end for the live tokens that a copy holds beside the current one: they wait for the copy."""
+    holders: dict[str, list[str]] = {}
+    for copy in snapshot.copies:
+        if isinstance(copy, Stored) and copy.record is not None:
+            holders.setdefault(copy.record.token_id, []).append(str(copy.destination))
+    if snapshot.record is not None:
+        holders.pop(snapshot.record.token_id, None)
+    return tuple(
+        Retirement(
+            target=token,
+            revoke_at=None,
+            why=f"is not the current one, and is kept: {', '.join(holders[token.token_id])} holds it",
+            is_orphan=False,
+        )
+        for token in snapshot.marked()
+        if token.token_id in holders and token.is_live(now)
+    )
+
+
 def live_marked(snapshot: Snapshot, now: datetime) -> int:
     """Count the live tokens of this name, and those that no list shows yet.
 
@@ -156,7 +176,8 @@ def _given_up(snapshot: Snapshot, primary: Stored, target: IssuedToken, ended: E
     Where a write of it was of unknown outcome, it may have landed and been current until somebody deleted or replaced
     it: then it has its overlap.
     """
-    why, since = "was left by an attempt that was given up", _held_everywhere_since(snapshot)
+    why = "is revoked on request" if ended.on_request else "was left by an attempt that was given up"
+    since = _held_everywhere_since(snapshot)
     if not ended.may_land:
         return Retirement(target=target, revoke_at=ended.ended_at, why=why)
     revoke_at = ended.ended_at
@@ -229,8 +250,17 @@ def _orphan(
         revoke_at = max(revoke_at, since + snapshot.token.overlap)
     if snapshot.memory.is_fenced(target.mark.rotation_id if target.mark else "", primary.revision):
         fence = None
-    why = f"is stored nowhere, and is kept until {rfc3339(whole_seconds(revoke_at))}"
+    why = f"is stored nowhere{_origin(snapshot, target)}, and is kept until {rfc3339(whole_seconds(revoke_at))}"
     return Retirement(target=target, revoke_at=revoke_at, why=why, fence=fence)
+
+
+def _origin(snapshot: Snapshot, target: IssuedToken) -> str:
+    """Say what may have made it an orphan, where its age tells."""
+    current = snapshot.current
+    if current is None or current.created_at is None or target.created_at is None:
+        return ""
+    younger = target.created_at > current.created_at
+    return " and is younger than the stored one (a roll-back, a crash or a lost answer)" if younger else ""
 
 
 def _held_back(snapshot: Snapshot, record: Record, now: datetime) -> str | None:

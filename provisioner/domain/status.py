@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from provisioner.domain.checks import destination_differs
+from provisioner.domain.checks import destination_differs, stored_token_is_dead
 from provisioner.domain.model import Backoff, Snapshot, Stored, Unreadable
-from provisioner.domain.retirement import Retirement, retirements
-from provisioner.domain.steps import MINT_KEY, Decision, Mint, Refuse, Rest, kind
+from provisioner.domain.overdue import late_destinations, revocation_is_overdue, rotation_is_overdue, secret_is_gone
+from provisioner.domain.retirement import Retirement, held_by_copies, retirements
+from provisioner.domain.steps import Decision, Mint, Refuse, Rest, is_mint_key, kind, revoke_key
 from provisioner.domain.timing import rotation_due
+from provisioner.domain.trials import is_refused, refusal_is_certain_at
 
 
 class State(StrEnum):
@@ -43,6 +45,11 @@ class AwaitingRevocation:
     token_id: str
     revoke_at: datetime | None
     why: str
+    overdue: bool
+    """Whether it lives on although it was to be revoked a good while ago."""
+    failed_attempts: int
+    last_error: str | None
+    """Why the last attempt to revoke it failed, as far as this process has made one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,72 +83,100 @@ def status_of(snapshot: Snapshot, decision: Decision, now: datetime, *, rotating
     record, token = snapshot.record, snapshot.token
     life = snapshot.life or (None, None)
     due = None if life[0] is None or life[1] is None else rotation_due(token, life[0], life[1], now)
-    retired = retirements(snapshot, now)
-    next_step, next_step_at = _next_step(decision, now, due, retired)
+    retired = (*retirements(snapshot, now), *held_by_copies(snapshot, now))
+    next_step, next_step_at = _next_step(snapshot, decision, now, due, retired)
     last = max(snapshot.memory.backoffs.values(), key=_retry_at, default=None)
     return TokenStatus(
         name=token.name,
         issuer=token.issuer,
         labels=token.labels,
-        state=State.ROTATING if rotating else _state(snapshot, decision, now, due),
+        state=State.ROTATING if rotating else _state(snapshot, decision, now, due, retired),
         token_id=record.token_id if record else None,
         issued_at=life[0],
         expires_at=life[1],
         rotate_at=due,
         next_step=next_step,
         next_step_at=next_step_at,
-        reason=_reason(snapshot, decision, now),
+        reason=_reason(snapshot, decision, now, retired),
         last_error=last.error if last else None,
-        failed_attempts=sum(backoff.failures for key, backoff in snapshot.memory.backoffs.items() if _is_mint(key)),
+        failed_attempts=sum(backoff.failures for key, backoff in snapshot.memory.backoffs.items() if is_mint_key(key)),
         destinations=tuple(_destinations(snapshot)),
-        awaiting_revocation=tuple(
-            AwaitingRevocation(token_id=plan.target.token_id, revoke_at=plan.revoke_at, why=plan.why)
-            for plan in retired
-        ),
+        awaiting_revocation=tuple(_awaiting(snapshot, plan, now) for plan in retired),
     )
 
 
-def _state(snapshot: Snapshot, decision: Decision, now: datetime, due: datetime | None) -> State:
+def _awaiting(snapshot: Snapshot, plan: Retirement, now: datetime) -> AwaitingRevocation:
+    failed = snapshot.memory.backoffs.get(revoke_key(plan.target))
+    return AwaitingRevocation(
+        token_id=plan.target.token_id,
+        revoke_at=plan.revoke_at,
+        why=plan.why,
+        overdue=revocation_is_overdue(snapshot, plan, now),
+        failed_attempts=failed.failures if failed else 0,
+        last_error=failed.error if failed else None,
+    )
+
+
+def _state(
+    snapshot: Snapshot, decision: Decision, now: datetime, due: datetime | None, retired: tuple[Retirement, ...]
+) -> State:
     if isinstance(decision.step, Refuse):
         return State.REFUSED
     if isinstance(snapshot.primary, Unreadable) or decision.fact == "truth_is_unreadable":
         return State.UNKNOWN
-    failed = any(_is_mint(key) for key in snapshot.memory.backoffs)
-    overdue = due is not None and due + snapshot.token.rotation_timeout < now
-    dead = decision.fact == "stored_token_is_dead" and isinstance(decision.step, Mint)  # not: has to be tried
-    if failed or decision.hindrance is not None or overdue or dead or _is_out_of_step(snapshot, decision):
+    troubles = (
+        any(is_mint_key(key) for key in snapshot.memory.backoffs),
+        decision.hindrance is not None,
+        rotation_is_overdue(snapshot, due, now),
+        decision.fact == "stored_token_is_dead" and isinstance(decision.step, Mint),  # not: has to be tried
+        is_refused(snapshot),
+        secret_is_gone(snapshot, now) is not None,
+        _is_out_of_step(snapshot, decision, now),
+        any(revocation_is_overdue(snapshot, plan, now) for plan in retired),
+    )
+    if any(troubles):
         return State.FAILING
     return State.DUE if isinstance(decision.step, Mint) else State.OK
 
 
-def _is_out_of_step(snapshot: Snapshot, decision: Decision) -> bool:
-    """Tell whether a destination does not hold the current token, and is not about to be written."""
+def _is_out_of_step(snapshot: Snapshot, decision: Decision, now: datetime) -> bool:
+    """Tell whether a destination does not hold the current token, and is not about to be written, or long was to be."""
     behind = snapshot.record is not None and not all(place.in_sync for place in _destinations(snapshot))
-    return behind and isinstance(decision.step, Rest)
+    return behind and (isinstance(decision.step, Rest) or any(late_destinations(snapshot, now)))
 
 
-def _reason(snapshot: Snapshot, decision: Decision, now: datetime) -> str:
-    """Say why the step was decided on, what holds it up, and which destination is out of step."""
-    said = [decision.message] if decision.hindrance is None else [decision.message, decision.hindrance]
-    if _is_out_of_step(snapshot, decision):
+def _reason(snapshot: Snapshot, decision: Decision, now: datetime, retired: tuple[Retirement, ...]) -> str:
+    """Say why the step was decided on, what holds it up, and whatever else is not as it should be."""
+    said = [decision.message, decision.hindrance, secret_is_gone(snapshot, now)]
+    if is_refused(snapshot) and decision.fact != stored_token_is_dead.__name__:
+        said.append(stored_token_is_dead(snapshot, now).message)
+    if _is_out_of_step(snapshot, decision, now) and decision.fact != destination_differs.__name__:
         said.append(destination_differs(snapshot, now).message)
-    return "; ".join(said)
+    overdue = [plan.target.token_id for plan in retired if revocation_is_overdue(snapshot, plan, now)]
+    if overdue:
+        said.append(f"the revocation of {', '.join(overdue)} is overdue")
+    return "; ".join(text for text in said if text)
 
 
 def _next_step(
-    decision: Decision, now: datetime, due: datetime | None, retired: tuple[Retirement, ...]
+    snapshot: Snapshot, decision: Decision, now: datetime, due: datetime | None, retired: tuple[Retirement, ...]
 ) -> tuple[str, datetime | None]:
-    """Name what happens next and when: the step decided on, else the sooner of rotation and revocation."""
+    """Name what happens next and when: the step decided on, else the soonest of what is to come. Never in the past."""
     if isinstance(decision.step, Refuse):
         return kind(decision.step), None
     if not isinstance(decision.step, Rest):
         return kind(decision.step), now
     if decision.hindrance is not None:
         return "mint", decision.step.until
-    revocations = [plan.revoke_at for plan in retired if plan.revoke_at is not None]
-    coming = [("mint", due)] if due is not None else []
-    coming += [("revoke", moment) for moment in revocations]
-    return min(coming, key=lambda item: item[1], default=("rest", decision.step.until))
+    if decision.fact == "truth_is_unreadable":
+        return kind(decision.step), decision.step.until
+    coming: list[tuple[str, datetime | None]] = [("mint", due), ("try", refusal_is_certain_at(snapshot))]
+    coming.append(("copy", destination_differs(snapshot, now).until))
+    for plan in retired:
+        waiting = snapshot.memory.must_wait(revoke_key(plan.target), now)
+        coming.append(("revoke", waiting.retry_at if waiting and plan.revoke_at else plan.revoke_at))
+    known = [(name, moment) for name, moment in coming if moment is not None and moment > now]
+    return min(known, key=lambda item: item[1], default=(kind(decision.step), decision.step.until))
 
 
 def _destinations(snapshot: Snapshot) -> list[DestinationStatus]:
@@ -155,10 +190,6 @@ def _destinations(snapshot: Snapshot) -> list[DestinationStatus]:
         )
         for place, destination in zip((snapshot.primary, *snapshot.copies), snapshot.token.destinations, strict=True)
     ]
-
-
-def _is_mint(key: str) -> bool:
-    return key == MINT_KEY or key.startswith(f"{MINT_KEY}:")
 
 
 def _retry_at(backoff: Backoff) -> datetime:

@@ -9,6 +9,28 @@ from provisioner.domain.model import Destination, IssuedToken, Record, Reservati
 MINT_KEY = "mint"
 GATHER_KEY = "gather"
 TRY_KEY = "try"
+_REVOKE_KEY = "revoke:"
+_COPY_KEY = "copy:"
+
+
+def is_mint_key(key: str) -> bool:
+    """Tell whether a backoff is that of a rotation, by itself or at a person's wish."""
+    return key == MINT_KEY or key.startswith(f"{MINT_KEY}:")
+
+
+def revoke_key(token: IssuedToken) -> str:
+    """Backoff key of a revocation: its failures delay no other."""
+    return f"{_REVOKE_KEY}{token.token_id}"
+
+
+def is_revoke_key(key: str) -> bool:
+    """Tell whether a backoff is that of a revocation."""
+    return key.startswith(_REVOKE_KEY)
+
+
+def copy_key(destination: Destination) -> str:
+    """Backoff key of a copy: one destination's failures delay no other."""
+    return f"{_COPY_KEY}{destination}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +84,8 @@ class Copy:
 
     @property
     def key(self) -> str:
-        """Backoff key: one destination's failures delay no other."""
-        return f"copy:{self.destination}"
+        """Backoff key."""
+        return copy_key(self.destination)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +99,8 @@ class Revoke:
 
     @property
     def key(self) -> str:
-        """Backoff key: one revocation's failures delay no other."""
-        return f"revoke:{self.target.token_id}"
+        """Backoff key."""
+        return revoke_key(self.target)
 
 
 def kind(step: "Step") -> str:

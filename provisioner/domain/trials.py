@@ -24,7 +24,18 @@ def next_trial(snapshot: Snapshot, trial: Trial) -> datetime | None:
             assert_never(trial.result)
 
 
+def is_refused(snapshot: Snapshot) -> bool:
+    """Tell whether the stored token was refused when it was last used."""
+    trial = snapshot.memory.trial_of(snapshot.primary) if isinstance(snapshot.primary, Stored) else None
+    return trial is not None and trial.result is TrialResult.REFUSED
+
+
+def refusal_is_certain_at(snapshot: Snapshot) -> datetime | None:
+    """Give when a stored token that was refused is to be tried for the last time; None when no such try is to come."""
+    trial = snapshot.memory.trial_of(snapshot.primary) if isinstance(snapshot.primary, Stored) else None
+    return next_trial(snapshot, trial) if trial is not None and trial.result is TrialResult.REFUSED else None
+
+
 def is_refused_for_good(snapshot: Snapshot) -> bool:
     """Tell whether the stored token was refused when used, and for so long that nothing better is to be expected."""
-    trial = snapshot.memory.trial_of(snapshot.primary) if isinstance(snapshot.primary, Stored) else None
-    return trial is not None and trial.result is TrialResult.REFUSED and next_trial(snapshot, trial) is None
+    return is_refused(snapshot) and refusal_is_certain_at(snapshot) is None

@@ -9,6 +9,7 @@ from provisioner.domain.decide import decide
 from provisioner.domain.errors import ConflictError, IssuerUnavailableError, ProvisionerError
 from provisioner.domain.model import IssuedToken, Memory, Snapshot, Stored, TrialResult
 from provisioner.domain.steps import Copy, Decision, Effect, Mint, Revoke, TryStored
+from provisioner.domain.trials import refusal_is_certain_at
 from provisioner.engine import recollection
 from provisioner.engine.gather import Listings, gather
 from provisioner.engine.minting import Rotation
@@ -42,7 +43,7 @@ def apply(world: World, snapshot: Snapshot, decision: Decision, step: Effect) ->
         case TryStored():
             return _try_stored(world, snapshot, step)
         case Copy():
-            return _copy(world, snapshot, step)
+            return _copy(world, snapshot, decision, step)
         case Revoke():
             return _revoke(world, snapshot, decision, step)
         case _:
@@ -91,13 +92,24 @@ def _try_stored(world: World, snapshot: Snapshot, step: TryStored) -> Applied:
     memory = recollection.tried(
         snapshot.memory, token_id=record.token_id, revision=step.revision, result=result, now=now()
     )
+    if not works:
+        certain_at = refusal_is_certain_at(replace(snapshot, memory=memory))
+        world.observe(events.StoredTokenRefused(name=tried.name, token_id=record.token_id, certain_at=certain_at))
     return Applied(memory=memory)
 
 
-def _copy(world: World, snapshot: Snapshot, step: Copy) -> Applied:
+def _copy(world: World, snapshot: Snapshot, decision: Decision, step: Copy) -> Applied:
     token, place = snapshot.token, step.destination
     revision = world.stores[place.store].write(place, token.owner, step.record, step.revision)
-    world.observe(events.DestinationWritten(name=token.name, destination=str(place), revision=revision))
+    written = events.DestinationWritten(
+        name=token.name,
+        destination=str(place),
+        revision=revision,
+        token_id=step.record.token_id,
+        fact=decision.fact,
+        reason=decision.message,
+    )
+    world.observe(written)
     memory = snapshot.memory
     if place == token.primary and isinstance(snapshot.primary, Stored):
         memory = recollection.moved(memory, snapshot.primary, revision)

@@ -3,8 +3,32 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from provisioner.domain.model import Backoff, EndedAttempt, Fence, Listing, Memory, Snapshot, Stored, Trial, TrialResult
-from provisioner.domain.retirement import current_since
+from provisioner.domain.checks import out_of_step, truth_is_unreadable
+from provisioner.domain.model import (
+    Backoff,
+    EndedAttempt,
+    Fence,
+    Listing,
+    Memory,
+    Snapshot,
+    Stored,
+    Trial,
+    TrialResult,
+    Unreadable,
+)
+from provisioner.domain.retirement import current_since, retirements
+from provisioner.domain.steps import (
+    GATHER_KEY,
+    TRY_KEY,
+    Copy,
+    Decision,
+    Rest,
+    Revoke,
+    copy_key,
+    is_mint_key,
+    is_revoke_key,
+    revoke_key,
+)
 from provisioner.domain.timing import backoff
 
 _ENDED_KEPT = 32
@@ -23,6 +47,20 @@ def failed(
 def succeeded(memory: Memory, key: str) -> Memory:
     """Forget the failures of the effect ``key``."""
     return replace(memory, backoffs={name: entry for name, entry in memory.backoffs.items() if name != key})
+
+
+def of_what_is_wanted(memory: Memory, snapshot: Snapshot, decision: Decision, now: datetime) -> Memory:
+    """Forget the failures of effects that nobody wants any more: somebody else, or a person, has seen to them."""
+    if decision.fact == truth_is_unreadable.__name__ or not isinstance(decision.step, Rest | Copy | Revoke):
+        return memory
+    wanted = {GATHER_KEY, TRY_KEY}
+    if decision.hindrance is not None:
+        wanted |= {key for key in memory.backoffs if is_mint_key(key)}
+    wanted |= {revoke_key(plan.target) for plan in retirements(snapshot, now)}
+    wanted |= {copy_key(place) for place in out_of_step(snapshot)}
+    if any(isinstance(listing, Unreadable) for listing in snapshot.listings.values()):
+        wanted |= {key for key in memory.backoffs if is_revoke_key(key)}
+    return replace(memory, backoffs={key: entry for key, entry in memory.backoffs.items() if key in wanted})
 
 
 def gave_up(memory: Memory, rotation_id: str, *, now: datetime, may_land: bool, on_request: bool = False) -> Memory:

@@ -7,9 +7,9 @@ from typing import Final
 from provisioner.domain import events
 from provisioner.domain.decide import decide
 from provisioner.domain.errors import ProvisionerError
-from provisioner.domain.model import ManagedToken, Memory, Snapshot, Stored, Trigger
+from provisioner.domain.model import ManagedToken, Memory, Snapshot, Stored, Trigger, Unreadable
 from provisioner.domain.scrub import scrub
-from provisioner.domain.steps import GATHER_KEY, Decision, Effect, Refuse, Rest, kind
+from provisioner.domain.steps import GATHER_KEY, Decision, Effect, Refuse, Rest, Revoke, kind
 from provisioner.engine import recollection
 from provisioner.engine.apply import StepFailedError, apply
 from provisioner.engine.gather import Listings, gather
@@ -31,6 +31,8 @@ class Outcome:
     """Errors of the steps that failed on the way, in order."""
     changed: int = 0
     """How many steps had an effect."""
+    revoked: tuple[str, ...] = ()
+    """Ids of the tokens that were revoked on the way, in order."""
 
 
 def reconcile(
@@ -39,12 +41,15 @@ def reconcile(
     """Take steps until the decision is to rest. Never raises for what goes wrong outside; says it instead."""
     just_read: Stored | None = None
     failures: list[str] = []
+    revoked: list[str] = []
     changed = 0
     for _ in range(MOST_STEPS):
         snapshot = gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
         snapshot = replace(snapshot, memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot))
         decision = decide(snapshot, world.clock.now())
         snapshot = _note_unreadable(world, snapshot, decision)
+        wanted = recollection.of_what_is_wanted(snapshot.memory, snapshot, decision, world.clock.now())
+        snapshot = replace(snapshot, memory=wanted)
         memory, step = snapshot.memory, decision.step
         if isinstance(step, Rest | Refuse):
             decision = decide(snapshot, world.clock.now())
@@ -61,16 +66,28 @@ def reconcile(
         changed += 1
         if applied.issued is not None:
             listings.note(applied.issued)
+            revoked += [applied.issued.token_id] if isinstance(step, Revoke) else []
     _tell(world, token, decision)
-    return Outcome(snapshot=snapshot, decision=decision, memory=memory, failures=tuple(failures), changed=changed)
+    _tell_of_hindrance(world, token, decision, memory)
+    return Outcome(
+        snapshot=snapshot,
+        decision=decision,
+        memory=memory,
+        failures=tuple(failures),
+        changed=changed,
+        revoked=tuple(revoked),
+    )
 
 
 def _of_what_is_stored(snapshot: Snapshot, memory: Memory) -> Memory:
-    """Take back that a rotation was given up, when its late write has made it the current one after all."""
-    record = snapshot.record
-    if record is None:
+    """Note when the stored token ends; it was not given up, if its late write has made it the current one after all."""
+    record, life = snapshot.record, snapshot.life
+    if isinstance(snapshot.primary, Unreadable):
         return memory
-    return replace(memory, ended=tuple(end for end in memory.ended if end.rotation_id != record.rotation_id))
+    if record is None or life is None:
+        return replace(memory, expires_at=None)
+    ended = tuple(end for end in memory.ended if end.rotation_id != record.rotation_id)
+    return replace(memory, ended=ended, expires_at=life[1])
 
 
 def _note_unreadable(world: World, snapshot: Snapshot, decision: Decision) -> Snapshot:
@@ -117,7 +134,8 @@ def _failed(world: World, snapshot: Snapshot, decision: Decision, step: Effect, 
 
 def _remaining(world: World, snapshot: Snapshot) -> timedelta | None:
     """Give how long the stored token has to live; None when nothing hangs on it any more."""
-    remaining = timedelta(0) if snapshot.life is None else snapshot.life[1] - world.clock.now()
+    expires_at = snapshot.memory.expires_at
+    remaining = timedelta(0) if expires_at is None else expires_at - world.clock.now()
     return remaining if remaining > timedelta(0) else None
 
 
@@ -127,3 +145,15 @@ def _tell(world: World, token: ManagedToken, decision: Decision) -> None:
     if decision.hindrance is not None:
         held_up = events.StepHeldUp(name=token.name, fact=decision.fact, hindrance=decision.hindrance)
         world.observe(held_up)
+
+
+def _tell_of_hindrance(world: World, token: ManagedToken, decision: Decision, memory: Memory) -> None:
+    """Tell, once a pass, that nothing can be done for a name: for whoever reads the log and not the status."""
+    if isinstance(decision.step, Refuse):
+        world.observe(events.NameRefused(name=token.name, fact=decision.fact, reason=decision.message))
+    looking = memory.backoffs.get(GATHER_KEY)
+    if decision.fact == TRUTH_UNREADABLE and looking is not None:
+        failed = events.LookFailed(
+            name=token.name, reason=looking.error, failures=looking.failures, retry_at=looking.retry_at
+        )
+        world.observe(failed)

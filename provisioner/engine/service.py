@@ -11,9 +11,10 @@ from provisioner.domain import events
 from provisioner.domain.decide import Answer, answers, decide
 from provisioner.domain.errors import ConfigurationError, IssuerUnavailableError, ProvisionerError
 from provisioner.domain.model import IssuedToken, Listing, ManagedToken, Memory, Snapshot, Trigger, Unreadable
-from provisioner.domain.retirement import retirements
+from provisioner.domain.retirement import Retirement, held_by_copies, retirements
 from provisioner.domain.status import TokenStatus, status_of
-from provisioner.domain.steps import Decision, TryStored
+from provisioner.domain.steps import Decision, TryStored, revoke_key
+from provisioner.domain.trials import refusal_is_certain_at
 from provisioner.engine import recollection
 from provisioner.engine.apply import StepFailedError, apply
 from provisioner.engine.gather import Listings, gather, list_tokens
@@ -23,6 +24,7 @@ from provisioner.engine.world import World
 
 T = TypeVar("T")
 _MOST_TRIALS: Final = 3
+_JUST_AFTER: Final = timedelta(milliseconds=20)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +47,15 @@ class RotationResult:
     name: str
     request_id: str
     done: bool
+    """Whether the new token is the stored one; of a compromised name also whether no other one lives."""
     already: bool
     """Whether the request had been honoured before."""
     token_id: str | None
     error: str | None
+    revoked: tuple[str, ...] = ()
+    """Ids of the tokens that were revoked by it."""
+    still_live: tuple[str, ...] = ()
+    """Ids of the other tokens of the name that live on: for the overlap, or because they could not be revoked."""
 
 
 class Service:
@@ -87,6 +94,23 @@ class Service:
         took = timedelta(seconds=self._world.clock.monotonic() - started)
         self._world.observe(events.PassFinished(tokens=len(outcomes), failed=failed, took=took))
         return tuple(outcomes)
+
+    def run_once(self) -> tuple[Outcome, ...]:
+        """Reconcile all tokens, and look again at those whose stored token is refused, until that is certain.
+
+        The next process would not remember since when it has been refused, and so would never replace it.
+        """
+        outcomes = {outcome.snapshot.token.name: outcome for outcome in self.run_pass()}
+        for _ in range(_MOST_TRIALS):
+            certain_at = {name: refusal_is_certain_at(outcome.snapshot) for name, outcome in outcomes.items()}
+            doubtful = {name: moment for name, moment in certain_at.items() if moment is not None}
+            if not doubtful:
+                break
+            wait = max(doubtful.values()) - self._world.clock.now() + _JUST_AFTER
+            self._world.clock.sleep(max(wait, timedelta(0)))
+            again = self.run_pass([self._tokens[name] for name in doubtful])
+            outcomes |= {outcome.snapshot.token.name: outcome for outcome in again}
+        return tuple(outcomes.values())
 
     def rotate(self, tokens: Sequence[ManagedToken], trigger: Trigger) -> tuple[RotationResult, ...]:
         """Rotate the tokens now. Sent again with the same request id, it rotates nothing again."""
@@ -169,16 +193,24 @@ class Service:
         self._recall.ask(token.name, trigger)
         outcome = self._reconcile(token, listings)
         record = outcome.snapshot.record
-        done = record is not None and record.has_honoured(trigger.request_id)
-        if not done:
+        stored = record is not None and record.has_honoured(trigger.request_id)
+        if not stored:
             self._recall.ask(token.name, before)
+        now = self._world.clock.now()
+        others = (*retirements(outcome.snapshot, now), *held_by_copies(outcome.snapshot, now))
+        plans = [plan for plan in others if plan.target.is_live(now)]
+        error = None if stored else "; ".join((*outcome.failures[-1:], *filter(None, [_why_not(outcome)])))
+        if record is not None and record.compromised and record.request_id == trigger.request_id and plans:
+            error = _not_revoked(outcome, plans)
         return RotationResult(
             name=token.name,
             request_id=trigger.request_id,
-            done=done,
-            already=done and outcome.changed == 0,
+            done=error is None,
+            already=stored and outcome.changed == 0,
             token_id=record.token_id if record else None,
-            error=None if done else "; ".join((*outcome.failures[-1:], *filter(None, [_why_not(outcome)]))),
+            error=error,
+            revoked=outcome.revoked,
+            still_live=tuple(plan.target.token_id for plan in plans),
         )
 
     def _look(self, token: ManagedToken, listings: Listings, at: datetime | None) -> tuple[Snapshot, Decision]:
@@ -257,6 +289,16 @@ def _orphans_of(snapshot: Snapshot, now: datetime) -> Iterable[Orphan]:
             yield Orphan(
                 token=plan.target, name=snapshot.token.name, abandoned=False, why=plan.why, revoke_at=plan.revoke_at
             )
+
+
+def _not_revoked(outcome: Outcome, plans: Sequence[Retirement]) -> str:
+    """Say that the new token is stored, and why an old one lives on although it was called compromised."""
+    failed = [outcome.memory.backoffs.get(revoke_key(plan.target)) for plan in plans]
+    whys = [
+        f"{plan.target.token_id} {plan.why}" + (f" (revoking it failed: {backoff.error})" if backoff else "")
+        for plan, backoff in zip(plans, failed, strict=True)
+    ]
+    return f"the new token is stored, but an old one still lives and is tried again in every pass: {'; '.join(whys)}"
 
 
 def _why_not(outcome: Outcome) -> str:

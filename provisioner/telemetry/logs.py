@@ -32,6 +32,9 @@ LEVELS: Final[Mapping[type[events.Event], int]] = {
     events.DestinationWritten: logging.INFO,
     events.RevisionFenced: logging.INFO,
     events.TokenRevoked: logging.INFO,
+    events.StoredTokenRefused: logging.WARNING,
+    events.LookFailed: logging.WARNING,
+    events.NameRefused: logging.WARNING,
     events.StepHeldUp: logging.WARNING,
     events.StepFailed: logging.WARNING,
 }

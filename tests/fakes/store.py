@@ -28,6 +28,10 @@ class FakeStore:
     faults: Faults = field(default_factory=Faults)
     writable: bool = True
     down: bool = False
+    down_paths: set[str] = field(default_factory=set)
+    """Paths that can neither be read nor written."""
+    denied_paths: set[str] = field(default_factory=set)
+    """Paths that can be read alone."""
     versions: dict[str, list[tuple[Document | None, datetime]]] = field(default_factory=dict)
     late: list[Callable[[], object]] = field(default_factory=list)
     changes: int = 0
@@ -48,6 +52,7 @@ class FakeStore:
         """See the port."""
         fault = self.faults.next("read")
         self._fail(fault)
+        self._fail_at(destination)
         versions = self.versions.get(destination.path, [])
         document, written_at = versions[-1] if versions else (None, None)
         content, faithful = read_document(document, owner, destination)
@@ -71,7 +76,8 @@ class FakeStore:
         if fault in {Fault.BEFORE, Fault.REFUSED}:
             self._fail(fault)
         self._fail(None)
-        if not self.writable:
+        self._fail_at(destination)
+        if not self.writable or destination.path in self.denied_paths:
             raise StoreRefusedError(f"the fake store denied writing {destination}")
         if not self._put(destination.path, document, expected):
             raise ConflictError(f"writing {destination} came too late")
@@ -127,6 +133,10 @@ class FakeStore:
         if fault is Fault.SLOW:
             self.faults.before_call("answer")
             self.clock.sleep(SLOW_BY)
+
+    def _fail_at(self, destination: Destination) -> None:
+        if destination.path in self.down_paths:
+            raise StoreUnavailableError(f"the fake store cannot reach {destination}")
 
     def _fail(self, fault: Fault | None) -> None:
         if fault is Fault.REFUSED:

@@ -204,6 +204,7 @@ def stored(
     revision: str = REVISION,
     written_at: datetime | None = None,
     faithful: bool = True,
+    defects: tuple[str, ...] = (),
 ) -> Stored:
     """Give one destination as it was read; it holds the default record unless told otherwise."""
     return Stored(
@@ -212,12 +213,15 @@ def stored(
         content=a_record() if content is None else content,
         written_at=written_at,
         faithful=faithful,
+        defects=defects,
     )
 
 
-def nothing_stored(*, destination: Destination = PRIMARY, revision: str = "0") -> Stored:
-    """Give a destination at which there is no secret."""
-    return stored(Absent(), destination=destination, revision=revision)
+def nothing_stored(
+    *, destination: Destination = PRIMARY, revision: str = "0", written_at: datetime | None = None
+) -> Stored:
+    """Give a destination at which there is no secret; ``written_at`` when one was deleted."""
+    return stored(Absent(), destination=destination, revision=revision, written_at=written_at)
 
 
 def a_foreign_secret(why: str = "it has no owner field of ours") -> Foreign:

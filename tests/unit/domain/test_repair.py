@@ -1,10 +1,11 @@
 """A damaged record is made whole from the lists, when they tell which token was meant, and otherwise left alone."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from provisioner.domain.mark import Mark
+from provisioner.domain.mark import Mark, Owner
 from provisioner.domain.model import Damaged, IssuedToken, Listing, Memory, Record, Snapshot, Stored, Trial, TrialResult
 from provisioner.domain.repair import repaired
 from provisioner.domain.retirement import live_marked, retirements
@@ -118,3 +119,36 @@ def test_a_stored_token_that_was_refused_counts_no_more() -> None:
     trial = Trial(token_id="id-1", revision="1", result=TrialResult.REFUSED, tried_at=NOW, refused_since=NOW)
     snapshot = a_snapshot(stored(a_record(1)), an_issued(2), memory=Memory(trial=trial))
     assert live_marked(snapshot, NOW) == 1
+
+
+@pytest.mark.parametrize("edited", ["issued_at", "expires_at"])
+@pytest.mark.parametrize(("off", "repairs"), [(HOUR, True), (timedelta(minutes=1), False)])
+def test_times_that_somebody_edited_are_put_right(edited: str, off: timedelta, repairs: bool) -> None:  # noqa: FBT001  # a column of the table
+    """Consumers may go by them; what an issuer may have rounded is left alone."""
+    content = replace(WHOLE, **{edited: getattr(WHOLE, edited) + off})
+    primary = of(a_snapshot(stored(content), an_issued(1)))
+    assert primary.content == (WHOLE if repairs else content)
+    assert primary.defects == ((edited,) if repairs else ())
+
+
+def test_a_rotation_that_nobody_has_is_put_right_and_one_of_another_token_left_alone() -> None:
+    """The id tells whose it is; where id and rotation name two tokens, nothing tells which was meant."""
+    edited = replace(WHOLE, rotation_id=uid(9))
+    primary = of(a_snapshot(stored(edited), an_issued(1), an_issued(2)))
+    assert (primary.content, primary.defects) == (WHOLE, ("rotation_id",))
+    torn = replace(WHOLE, rotation_id=uid(2))
+    assert of(a_snapshot(stored(torn), an_issued(1), an_issued(2))).content == torn
+
+
+def test_the_mark_of_somebody_else_puts_no_rotation_right() -> None:
+    """An id that was edited to that of a foreign token must not take its rotation over."""
+    edited = replace(WHOLE, token_id="id-2", rotation_id=uid(9))
+    for foreign in (replace(an_issued(2), mark=None), replace(an_issued(2), mark=Mark(Owner("x", "y"), uid(2)))):
+        assert of(a_snapshot(stored(edited), foreign)).content == edited
+
+
+def test_what_was_damaged_is_named() -> None:
+    """For the operator, who may have done it."""
+    assert of(a_snapshot(stored(damaged()), an_issued(1))).defects == ("expires_at",)
+    assert of(a_snapshot(stored(replace(WHOLE, token_id="other")), an_issued(1))).defects == ("token_id",)
+    assert of(a_snapshot(stored(WHOLE), an_issued(1))).defects == ()

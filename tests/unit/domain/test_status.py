@@ -13,6 +13,7 @@ from provisioner.domain.timing import rotation_due
 from tests.unit.domain.builders import (
     CURRENT,
     DAY,
+    DRIFT_INTERVAL,
     EXPIRES_AT,
     HOUR,
     INSTANT,
@@ -27,6 +28,7 @@ from tests.unit.domain.builders import (
     SECOND,
     SECOND_PLACE,
     STORED_AT,
+    VERIFY_TIMEOUT,
     a_backoff,
     a_damaged_record,
     a_foreign_secret,
@@ -46,6 +48,10 @@ from tests.unit.domain.builders import (
 
 DUE = rotation_due(a_token(), ISSUED_AT, EXPIRES_AT)
 OLDER = an_issued("older", created_at=ISSUED_AT - DAY)
+REVOKE_AT = STORED_AT + OVERLAP
+LITTLE_MARGIN = a_snapshot(token=a_token(rotate_before=MINUTE))
+LITTLE_DUE = rotation_due(LITTLE_MARGIN.token, ISSUED_AT, EXPIRES_AT)
+REFUSED_ONCE = a_memory(trial=a_trial(TrialResult.REFUSED, tried_at=NOW, refused_since=NOW))
 YOUNG = [an_issued(f"young-{number}", created_at=NOW) for number in range(3)]
 TWO_PLACES = a_token(destinations=(PRIMARY, SECOND_PLACE))
 
@@ -60,13 +66,25 @@ def failed(key: str = MINT_KEY, *, failures: int = 2, retry_at: datetime = NOW +
     return a_memory(backoffs={key: a_backoff(retry_at, failures=failures, error=error)})
 
 
+def behind(copy: Stored) -> Snapshot:
+    """Give a name whose second destination holds that."""
+    return a_snapshot(token=TWO_PLACES, copies=(copy,))
+
+
+def mended(written_at: datetime) -> Snapshot:
+    """Give a name whose record somebody damaged then."""
+    return a_snapshot(primary=stored(written_at=written_at, faithful=False, defects=("token_id",)))
+
+
 @pytest.mark.parametrize(
     ("state", "snapshot", "now"),
     [
         (State.OK, a_snapshot(), NOW),
         (State.OK, a_snapshot(), DUE - INSTANT),
-        (State.OK, a_snapshot(listing=a_listing(an_issued(), OLDER)), NOW),
+        (State.OK, a_snapshot(listing=a_listing(an_issued(), OLDER)), REVOKE_AT + DRIFT_INTERVAL),
+        (State.FAILING, a_snapshot(listing=a_listing(an_issued(), OLDER)), REVOKE_AT + DRIFT_INTERVAL + INSTANT),
         (State.OK, a_snapshot(listing=a_listing(an_issued(), proves_by_use=True)), NOW),
+        (State.FAILING, a_snapshot(listing=a_listing(an_issued(), proves_by_use=True), memory=REFUSED_ONCE), NOW),
         (State.DUE, a_snapshot(), DUE),
         (State.DUE, a_snapshot(), DUE + ROTATION_TIMEOUT),
         (State.DUE, a_snapshot(primary=nothing_stored(), listing=a_listing()), NOW),
@@ -74,6 +92,18 @@ def failed(key: str = MINT_KEY, *, failures: int = 2, retry_at: datetime = NOW +
         (State.DUE, a_snapshot(trigger=a_trigger()), NOW),
         (State.DUE, a_snapshot(primary=stored(a_record(issuer="former"))), NOW),
         (State.FAILING, a_snapshot(), DUE + ROTATION_TIMEOUT + INSTANT),
+        (State.DUE, LITTLE_MARGIN, LITTLE_DUE + (EXPIRES_AT - LITTLE_DUE) / 2),
+        (State.FAILING, LITTLE_MARGIN, LITTLE_DUE + (EXPIRES_AT - LITTLE_DUE) / 2 + INSTANT),
+        (State.FAILING, a_snapshot(primary=nothing_stored(written_at=NOW - HOUR), listing=a_listing()), NOW),
+        (State.FAILING, a_snapshot(primary=nothing_stored(), listing=a_listing(an_issued())), NOW),
+        (State.DUE, a_snapshot(primary=nothing_stored(), listing=a_listing(an_issued(revoked_at=NOW))), NOW),
+        (State.FAILING, a_snapshot(primary=stored(a_damaged_record(), written_at=NOW), listing=a_listing()), NOW),
+        (State.OK, behind(nothing_stored(destination=SECOND_PLACE)), STORED_AT + DRIFT_INTERVAL),
+        (State.FAILING, behind(nothing_stored(destination=SECOND_PLACE)), STORED_AT + DRIFT_INTERVAL + INSTANT),
+        (State.OK, behind(stored(destination=SECOND_PLACE, faithful=False)), NOW),
+        (State.OK, behind(stored(a_record("older"), destination=SECOND_PLACE, written_at=NOW)), NOW),
+        (State.OK, mended(written_at=NOW), NOW),
+        (State.FAILING, mended(written_at=NOW - DRIFT_INTERVAL - INSTANT), NOW),
         (State.FAILING, a_snapshot(memory=failed()), DUE),
         (State.FAILING, a_snapshot(memory=failed(retry_at=NOW - SECOND)), DUE),
         (State.FAILING, a_snapshot(trigger=a_trigger("r"), memory=failed("mint:r")), NOW),
@@ -234,6 +264,7 @@ def test_tokens_that_await_revocation_are_told() -> None:
     )
     older, ageless = status_at(snapshot).awaiting_revocation
     assert (older.token_id, older.revoke_at) == ("older", NOW + OVERLAP)
+    assert (older.overdue, older.failed_attempts, older.last_error) == (False, 0, None)
     assert (ageless.token_id, ageless.revoke_at) == ("ageless", None)
     assert ageless.why
 
@@ -243,3 +274,44 @@ def test_a_trial_that_was_refused_for_long_is_a_failing_name() -> None:
     memory = a_memory(trial=a_trial(TrialResult.REFUSED, tried_at=NOW, refused_since=STORED_AT))
     snapshot = a_snapshot(listing=a_listing(an_issued(), proves_by_use=True), memory=memory)
     assert status_at(snapshot).state is State.FAILING
+
+
+def test_a_revocation_that_fails_is_told_with_its_error() -> None:
+    """How often it failed and why, and from when on it is overdue: then the name is unhealthy, and the reason says so.
+
+    What comes next is its next try, never a moment that has passed.
+    """
+    retry_at = REVOKE_AT + HOUR
+    memory = failed("revoke:older", failures=7, retry_at=retry_at, error="throttled")
+    snapshot = a_snapshot(listing=a_listing(an_issued(), OLDER), memory=memory)
+    status = status_at(snapshot, retry_at - MINUTE)
+    (older,) = status.awaiting_revocation
+    assert (older.overdue, older.failed_attempts, older.last_error) == (True, 7, "throttled")
+    assert "the revocation of older is overdue" in status.reason
+    assert (status.next_step, status.next_step_at) == ("revoke", retry_at)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "words"),
+    [
+        (a_snapshot(primary=nothing_stored(written_at=NOW - HOUR), listing=a_listing()), "find no token"),
+        (a_snapshot(primary=nothing_stored(), listing=a_listing(an_issued())), "tokens of this name live"),
+        (a_snapshot(listing=a_listing(an_issued(), proves_by_use=True), memory=REFUSED_ONCE), "was refused when tried"),
+        (mended(written_at=NOW), "token_id"),
+    ],
+)
+def test_the_reason_says_what_somebody_has_done(snapshot: Snapshot, words: str) -> None:
+    """Deleted, edited, damaged: an operator reads what was seen."""
+    assert words in status_at(snapshot).reason
+
+
+def test_a_refused_token_is_tried_again_next() -> None:
+    """Until that is certain."""
+    status = status_at(a_snapshot(listing=a_listing(an_issued(), proves_by_use=True), memory=REFUSED_ONCE))
+    assert (status.next_step, status.next_step_at) == ("try", NOW + VERIFY_TIMEOUT)
+
+
+def test_while_the_issuer_cannot_be_listed_the_next_step_is_to_look_again() -> None:
+    """Though the rotation point has passed: no moment in the past is told."""
+    status = status_at(a_snapshot(listing=unreadable(), memory=failed(GATHER_KEY, retry_at=DUE + HOUR)), DUE + MINUTE)
+    assert (status.next_step, status.next_step_at) == ("rest", DUE + HOUR)
