@@ -135,6 +135,8 @@ def strange_answer(call: Call, error: Exception) -> ProvisionerError:
 def _answered(call: Call, error: botocore_errors.ClientError) -> ProvisionerError:
     answer = error.response.get("Error") or {}
     code, status = str(answer.get("Code")), error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0
+    if code.isdecimal() or not answer:  # botocore's word for a body that is none of AWS's
+        return strange_answer(call, error)
     said = _scrubbed(call, f"{code}: {answer.get('Message') or 'no message'}")
     is_clear = 400 <= status < 500  # noqa: PLR2004  # the range of HTTP's «no»
     kind: type[ProvisionerError] = StoreRefusedError if is_clear else call.unanswered
