@@ -168,7 +168,7 @@ class AwsStoreSettings(Section):
 
     type: Literal["aws-secrets-manager"]
     region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}[a-z0-9-]*-[0-9]$")] | None = Field(
-        default=None, description="Without it, AWS_REGION or the profile's."
+        default=None, description="Without it, AWS_DEFAULT_REGION or the profile's."
     )
     endpoint_url: Url | None = Field(default=None, description="An emulator in AWS's place; allows short lives.")
     kms_key_id: str | None = Field(

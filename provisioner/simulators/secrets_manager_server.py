@@ -15,6 +15,7 @@ from provisioner.runtime.clock import SystemClock
 from provisioner.simulators.secrets_manager import RejectionError, SecretsManager
 
 _JSON: Final = "application/x-amz-json-1.1"
+_NO_ROLE: Final = "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no role</Message></Error></ErrorResponse>"
 
 
 class Fault(StrEnum):
@@ -121,6 +122,9 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server_of_all
         sent = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
         operation = (self.headers.get("x-amz-target") or "").rpartition(".")[2]
+        if not operation:  # somebody asks STS for a role: it has none to give
+            self._give(403, _NO_ROLE, kind="text/xml")
+            return
         server.requests.append(operation)
         server.knobs.before(operation)
         fault = server.knobs.next(operation)

@@ -181,7 +181,7 @@ def _never_asked(call: Call, error: Exception) -> ProvisionerError:
     """Tell what kept botocore from sending anything."""
     match error:
         case botocore_errors.NoRegionError():
-            return StoreRefusedError(f"{call.doing} is not possible: set the store's region, or AWS_REGION")
+            return StoreRefusedError(f"{call.doing} is not possible: set the store's region, or AWS_DEFAULT_REGION")
         case botocore_errors.NoCredentialsError() | botocore_errors.PartialCredentialsError():
             return StoreRefusedError(
                 f"{call.doing} is not possible: there are no AWS credentials; see docs/aws.md for the ways to give them"
