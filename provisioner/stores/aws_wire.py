@@ -165,14 +165,15 @@ class Wire:
         failure: ProvisionerError
         try:
             client = self._clients.get(call.service, attempts=1 if call.decides else ATTEMPTS)
-            answer = getattr(client, call.method)(**arguments)
-        except (BotoCoreError, ClientError, ResponseParserError, EOFError, OSError, ValueError) as error:
+        except (BotoCoreError, OSError, ValueError) as error:  # nothing was sent
             failure = failure_of(call, error)
         else:
             try:
-                return read(answer)
-            except (AttributeError, KeyError, TypeError, ValueError) as error:
-                failure = strange_answer(call, error)
+                return read(getattr(client, call.method)(**arguments))
+            except (BotoCoreError, ClientError, ResponseParserError, EOFError) as error:
+                failure = failure_of(call, error)
+            except (AttributeError, LookupError, OSError, RecursionError, TypeError, ValueError) as error:
+                failure = strange_answer(call, error)  # botocore's parsers raise these on JSON of another shape
         raise failure
 
 

@@ -2,7 +2,9 @@
 
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -21,6 +23,7 @@ from provisioner.simulators.secrets_manager_server import Fault, SecretsManagerS
 from provisioner.stores.aws_secrets_manager import AwsSecretsManagerStore
 from tests.aws import ACCESS_KEY, SECRET_KEY, a_store, labels
 from tests.builders import OWNER, a_record, uid
+from tests.fakes.vault_server import Answer, a_server
 from tests.vault import everything_told
 
 STORED_TOKEN = 'plain words of a "token"'
@@ -270,3 +273,68 @@ def test_no_token_in_the_log_however_detailed(
     assert "this is written" in written_down
     for secret in ("plain words", a_record(1).token.reveal(), SECRET_KEY, ACCESS_KEY):
         assert secret not in written_down
+
+
+# --- answers that are not AWS's ----------------------------------------------------------------------
+
+STRANGE = {
+    "a list as an error": Answer(status=500, body="[]"),
+    "a list as a refusal": Answer(status=400, body="[]"),
+    "a text as a refusal": Answer(status=400, body='"no"'),
+    "an error without a name": Answer(status=400, body="{}"),
+    "a list": Answer(status=200, body="[]"),
+    "null": Answer(status=200, body="null"),
+    "an object of somebody else": Answer(status=200, body='{"ok": true}'),
+    "nothing": Answer(status=200, body=""),
+    "numbers for texts": Answer(status=200, body='{"VersionId": 5, "VersionStages": 7, "CreatedDate": "soon"}'),
+    "a page": Answer(status=200, body="<html>", kind="text/html"),
+    "a page not found": Answer(status=404, body="<html>", kind="text/html"),
+    "no content": Answer(status=204),
+    "nonsense": Answer(garbles=True),
+    "a redirect": Answer(status=307, location="http://127.0.0.1:9/x"),
+}
+
+
+@pytest.mark.parametrize("what", STRANGE)
+def test_strange_answers(place: Destination, aws_identity: None, what: str) -> None:
+    """Whoever answers in AWS's place says nothing about a secret, and leaves open what came of a write."""
+    del aws_identity
+    with a_server() as told, a_store(told.address, timeout=SHORT) as store:
+        told.answers = [STRANGE[what]]
+        with pytest.raises(StoreUnavailableError, match="reading it/"):
+            store.read(place, OWNER)
+        with pytest.raises((OutcomeUnknownError, StoreRefusedError), match="creating it/") as caught:
+            store.write(place, OWNER, a_record(), "nothing")
+        assert told.count("POST /") >= 2
+        told.requests.clear()
+        with suppress(ProvisionerError):
+            store.write(place, OWNER, a_record(), "nothing")
+        assert told.count("POST /") == 1
+    assert isinstance(caught.value, OutcomeUnknownError)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])  # of 303 urllib3 makes an error of its own
+def test_no_redirect_is_followed(place: Destination, aws_identity: None, status: int) -> None:
+    """What we send goes to no other host, whoever sends us there."""
+    del aws_identity
+    with a_server() as elsewhere, a_server() as told, a_store(told.address, timeout=SHORT) as store:
+        elsewhere.answers = [Answer(status=200, body="{}")]
+        told.answers = [Answer(status=status, body="{}", location=f"{elsewhere.address}/x")]
+        with pytest.raises(OutcomeUnknownError):
+            store.write(place, OWNER, a_record(), "nothing")
+        assert (told.count("POST /"), elsewhere.requests) == (1, [])
+
+
+def test_many_threads_share_one_store(aws: SecretsManagerServer, place: Destination) -> None:
+    """Tokens rotate at the same time through one store, each its own secret."""
+
+    def rotate(number: int) -> str:
+        own = replace(place, path=f"{place.path}/{number}")
+        revision = store.write(own, OWNER, a_record(number), store.read(own, OWNER).revision)
+        store.write(own, OWNER, a_record(100 + number), revision)
+        stored = store.read(own, OWNER)
+        assert stored.content == a_record(100 + number)
+        return stored.revision
+
+    with a_store(aws.address) as store, ThreadPoolExecutor(max_workers=8) as pool:
+        assert sorted(pool.map(rotate, range(24))) == [uid(100 + number) for number in range(24)]
