@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, assert_never
+from typing import Any, Final, assert_never
 
 from provisioner.domain.errors import ConfigurationError
 from provisioner.ports.clock import Clock
 from provisioner.ports.issuer import Issuer
 from provisioner.ports.store import Store
+from provisioner.runtime.entropy import SystemEntropy
 from provisioner.settings.model import (
     AppRoleAuth,
+    AwsStoreSettings,
     InfluxctlIssuerSettings,
     JwtAuth,
     KubernetesAuth,
+    StoreSettings,
     TokenAuth,
     VaultAuth,
     VaultStoreSettings,
@@ -52,11 +55,39 @@ def _vault(name: str, settings: VaultStoreSettings, clock: Clock) -> Store:
     )
 
 
+def _aws(name: str, settings: AwsStoreSettings, clock: Clock) -> Store:
+    from provisioner.stores.aws_access import Access, Role
+    from provisioner.stores.aws_secrets_manager import AwsSecretsManagerStore
+    from provisioner.stores.aws_writing import NewSecrets
+
+    role = settings.assume_role
+    access = Access(
+        region=settings.region,
+        endpoint_url=settings.endpoint_url,
+        profile=settings.profile,
+        role=None
+        if role is None
+        else Role(arn=role.role_arn, session_name=role.session_name, external_id=role.external_id),
+    )
+    return AwsSecretsManagerStore(
+        name=name,
+        access=access,
+        clock=clock,
+        fresh_id=SystemEntropy().rotation_id,
+        new_secrets=NewSecrets(
+            kms_key_id=settings.kms_key_id, tags=settings.tags, replicate_to=tuple(settings.replicate_to)
+        ),
+        writes_per_second=settings.writes_per_second,
+        timeout=settings.timeout,
+    )
+
+
 ISSUERS: Final[Mapping[str, Callable[[str, InfluxctlIssuerSettings, Clock], Issuer]]] = {
     "influxctl": _influxctl,
 }
-STORES: Final[Mapping[str, Callable[[str, VaultStoreSettings, Clock], Store]]] = {
+STORES: Final[Mapping[str, Callable[[str, Any, Clock], Store]]] = {
     "vault": _vault,
+    "aws-secrets-manager": _aws,
 }
 
 
@@ -65,7 +96,7 @@ def make_issuer(name: str, settings: InfluxctlIssuerSettings, clock: Clock) -> I
     return ISSUERS[settings.type](name, settings, clock)
 
 
-def make_store(name: str, settings: VaultStoreSettings, clock: Clock) -> Store:
+def make_store(name: str, settings: StoreSettings, clock: Clock) -> Store:
     """Build the store that the settings describe; nothing is asked of it yet."""
     return STORES[settings.type](name, settings, clock)
 

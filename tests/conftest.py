@@ -1,5 +1,6 @@
 """Servers that several suites share, each on a free port, started once and stopped at the end."""
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -8,6 +9,8 @@ import pytest
 
 from provisioner.domain.model import Destination
 from provisioner.simulators.openbao import OpenBao
+from provisioner.simulators.secrets_manager_server import SecretsManagerServer
+from tests.aws import ACCESS_KEY, SECRET_KEY, Moto
 from tests.fakes.clock import FakeClock
 
 if TYPE_CHECKING:
@@ -19,6 +22,33 @@ def openbao() -> Iterator[OpenBao]:
     """Give a real OpenBao with KV version 2 at ``secret/``."""
     with OpenBao() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Moto]:
+    """Give moto's server, which plays AWS."""
+    with Moto() as server:
+        yield server
+
+
+@pytest.fixture
+def aws(aws_identity: None) -> Iterator[SecretsManagerServer]:
+    """Give the project's own simulated Secrets Manager, strict where moto is not, with nothing in it."""
+    del aws_identity
+    with SecretsManagerServer() as server:
+        yield server
+
+
+@pytest.fixture
+def aws_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give boto3's chain credentials to find, and let nothing of this machine in."""
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, os.devnull)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
 
 
 @pytest.fixture

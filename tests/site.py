@@ -156,26 +156,38 @@ class Site:
 
 
 def a_site(folder: Path, bao: OpenBao, *names: str, defaults: dict[str, Any] | None = None) -> Site:
-    """Build a site with those tokens."""
+    """Build a site with those tokens, stored in Vault."""
     (folder / "vault-token").write_text(bao.root_token.reveal())
+    auth = {"method": "token", "token": {"file": str(folder / "vault-token")}}
+    store = {"type": "vault", "address": bao.address, "auth": auth}
+    return a_site_on(folder, store, *names, bao=bao, defaults=defaults)
+
+
+def name_of(store: dict[str, Any]) -> str:
+    """Give the name of a store in a configuration: its kind, up to the first hyphen."""
+    return str(store["type"]).partition("-")[0]
+
+
+def a_site_on(
+    folder: Path,
+    store: dict[str, Any],
+    *names: str,
+    bao: OpenBao | None = None,
+    defaults: dict[str, Any] | None = None,
+) -> Site:
+    """Build a site with those tokens, stored in a store of any kind."""
     prefix = f"site/{uuid4()}"
     influxctl = [sys.executable, "-m", "provisioner.simulators.influxctl", "--simulator-state", str(folder / "cluster")]
     content: dict[str, Any] = {
         "instance": "e2e",
         "issuers": {"cluster": {"type": "influxctl", "command": influxctl, "timeout": "20s"}},
-        "stores": {
-            "vault": {
-                "type": "vault",
-                "address": bao.address,
-                "auth": {"method": "token", "token": {"file": str(folder / "vault-token")}},
-            }
-        },
+        "stores": {name_of(store): store},
         "defaults": dict(defaults or {}),
         "tokens": [
-            {"name": name, "issuer": "cluster", "destinations": [{"store": "vault", "path": f"{prefix}/{name}"}]}
+            {"name": name, "issuer": "cluster", "destinations": [{"store": name_of(store), "path": f"{prefix}/{name}"}]}
             for name in names or ("telegraf",)
         ],
         "reconcile": {"interval": "5s"},
         "log": {"level": "debug"},
     }
-    return Site(folder, bao, Cluster(folder / "cluster"), prefix, content)
+    return Site(folder, bao or OpenBao(), Cluster(folder / "cluster"), prefix, content)

@@ -15,6 +15,9 @@ _MARK: Final = re.compile(
 )
 MARK_OPENING: Final = "[provisioner/"
 
+OWNER_TAG: Final = "token-provisioner-owner"
+"""On secrets that we create in stores that know tags: says whose one is while its value cannot be read."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Owner:

@@ -10,7 +10,8 @@ BACKOFF_FIRST: Final = timedelta(seconds=5)
 BACKOFF_LONGEST: Final = timedelta(minutes=15)
 BACKOFF_SHORTEST: Final = timedelta(seconds=1)
 _BACKOFF_DOUBLINGS: Final = 16
-_LARGEST_OFFSET: Final = 0.10
+LARGEST_OFFSET: Final = 0.10
+"""Of the margin: how much earlier a name may be rotated than configured."""
 
 
 def rotation_due(
@@ -24,7 +25,7 @@ def rotation_due(
     as seen from ``now``, is not made up for before the next.
     """
     margin = rotation_margin(token, expires_at - issued_at)
-    due = max(issued_at, expires_at - margin * (1 + _LARGEST_OFFSET * stable_fraction(str(token.owner))))
+    due = max(issued_at, expires_at - margin * (1 + LARGEST_OFFSET * stable_fraction(str(token.owner))))
     if token.window is None:
         return due
     latest = max(due, expires_at - token.overlap - token.rotation_timeout)

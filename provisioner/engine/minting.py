@@ -193,7 +193,7 @@ class Rotation:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     def _landed_before(self, record: Record) -> str:
-        """After a conflict: an earlier try of ours has landed, or somebody else won and ours never can."""
+        """After a conflict: an earlier try of ours is stored, or somebody else's is, and ours never will be again."""
         pause = _FIRST_PAUSE
         while True:
             try:
@@ -205,7 +205,7 @@ class Rotation:
                 continue
             if stored.record is not None and stored.record.rotation_id == record.rotation_id:
                 return stored.revision
-            self.may_land = False
+            # after a try of unknown outcome ours may have landed and been replaced: may_land keeps its overlap
             raise AttemptFailedError("somebody else wrote the secret first: the new token is given up")
 
     def _revision_of_ours(self, record: Record) -> str | None:

@@ -21,17 +21,20 @@ from provisioner.settings.model import (
     Name,
     Reconcile,
     Server,
+    StoreSettings,
     TokenSettings,
-    VaultStoreSettings,
 )
 from provisioner.settings.source import FileAndEnvironment, find_file
 
 _LATER_KINDS: Final = {
     ("issuers", "influxdb3"): "influxctl",
     ("issuers", "influxdb-management-api"): "influxctl",
-    ("stores", "aws-secrets-manager"): "vault",
 }
-_TAGS: Final = frozenset({"influxctl", "vault", "token", "approle", "kubernetes", "jwt"})
+_TAGS: Final = frozenset({"influxctl", "vault", "aws-secrets-manager", "token", "approle", "kubernetes", "jwt"})
+_KINDS: Final = {
+    "method": "'token', 'approle', 'kubernetes', 'jwt'",
+    "type": "'vault', 'aws-secrets-manager'",
+}
 _SHOWN: Final = 20
 
 
@@ -44,7 +47,7 @@ class Settings(BaseSettings):
 
     instance: Instance = Field(description="Owner scope: part of the mark on every token; unique per deployment.")
     issuers: dict[Name, InfluxctlIssuerSettings] = Field(min_length=1)
-    stores: dict[Name, VaultStoreSettings] = Field(min_length=1)
+    stores: dict[Name, StoreSettings] = Field(min_length=1)
     defaults: Defaults = Defaults()
     tokens: list[TokenSettings] = Field(min_length=1)
     server: Server = Server()
@@ -124,8 +127,10 @@ def _line(problem: Mapping[str, Any], content: Mapping[str, Any]) -> str:
         case "string_pattern_mismatch":
             return f"{key}: must be lower-case letters, digits and hyphens, at most 63 (a DNS label)"
         case "union_tag_invalid" | "union_tag_not_found":
-            expected = problem.get("ctx", {}).get("expected_tags", "'token', 'approle', 'kubernetes', 'jwt'")
-            return f"{key}: method must be one of {expected}"
+            context = problem.get("ctx", {})
+            discriminator = str(context.get("discriminator", "'method'")).strip("'")
+            expected = context.get("expected_tags") or _KINDS[discriminator]
+            return f"{key}: {discriminator} must be one of {expected}"
         case _:
             text = str(problem["msg"]).removeprefix("Value error, ")
             return f"{key}: {text.replace('Input should be ', 'must be ', 1)}"

@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from provisioner.domain.mark import INSTANCE_PATTERN, MARK_OPENING, NAME_PATTERN
+from provisioner.domain.mark import INSTANCE_PATTERN, MARK_OPENING, NAME_PATTERN, OWNER_TAG
 from provisioner.settings.durations import Duration, DurationOrZero
 from provisioner.settings.references import Secret, SecretReference
 
 LONGEST_DESCRIPTION = 200
+LONGEST_TAG_KEY = 128
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -63,6 +64,14 @@ def _timezone(value: str) -> str:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("is not a time zone, such as Europe/Berlin or UTC") from None
+    return value
+
+
+def _tag_key(value: str) -> str:
+    if not value or len(value) > LONGEST_TAG_KEY or value.lower().startswith("aws:"):
+        raise ValueError(f"must have 1 to {LONGEST_TAG_KEY} characters and not begin with 'aws:'")
+    if value == OWNER_TAG:
+        raise ValueError("is our own tag: choose another name")
     return value
 
 
@@ -144,6 +153,42 @@ class VaultStoreSettings(Section):
     auth: VaultAuth
     ca_cert: Path | None = Field(default=None, description="CA certificates of the server, PEM.")
     timeout: Duration = Field(default=timedelta(seconds=30), description="For one request.")
+
+
+class AssumeRole(Section):
+    """A role to take on with the credentials found."""
+
+    role_arn: Annotated[str, StringConstraints(pattern=r"^arn:[a-z0-9-]+:iam::[0-9]{12}:role/.+$")]
+    external_id: str | None = None
+    session_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+=,.@_-]{2,64}$")] = "token-provisioner"
+
+
+class AwsStoreSettings(Section):
+    """AWS Secrets Manager. Credentials come from boto3's own chain; none stands here."""
+
+    type: Literal["aws-secrets-manager"]
+    region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}[a-z0-9-]*-[0-9]$")] | None = Field(
+        default=None, description="Without it, AWS_DEFAULT_REGION or the profile's."
+    )
+    endpoint_url: Url | None = Field(default=None, description="An emulator in AWS's place; allows short lives.")
+    kms_key_id: str | None = Field(
+        default=None, description="The KMS key of secrets that we create; without it, AWS's own."
+    )
+    profile: str | None = Field(default=None, description="The profile in AWS's files; without it, AWS_PROFILE's.")
+    assume_role: AssumeRole | None = None
+    tags: dict[Annotated[str, AfterValidator(_tag_key)], Annotated[str, StringConstraints(max_length=256)]] = Field(
+        default_factory=dict, max_length=49, description="Tags of secrets that we create, beside our own one."
+    )
+    replicate_to: list[str] = Field(
+        default_factory=list, description="Regions to which AWS copies secrets that we create."
+    )
+    writes_per_second: float = Field(
+        default=5, gt=0, le=50, description="For all tokens together; AWS allows an account 50 in a region."
+    )
+    timeout: Duration = Field(default=timedelta(seconds=30), description="For one request.")
+
+
+StoreSettings = Annotated[VaultStoreSettings | AwsStoreSettings, Field(discriminator="type")]
 
 
 class Defaults(Section):

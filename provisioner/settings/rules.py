@@ -7,9 +7,10 @@ from typing import Final
 from provisioner.domain.model import ManagedToken
 from provisioner.domain.record import RECORD_FIELDS
 from provisioner.domain.timing import rotation_margin
+from provisioner.settings.aws_rules import aws_problems
 from provisioner.settings.convert import managed_token
 from provisioner.settings.durations import write_duration
-from provisioner.settings.model import Defaults, DestinationSettings, TokenSettings
+from provisioner.settings.model import AwsStoreSettings, Defaults, DestinationSettings, StoreSettings, TokenSettings
 
 _SAMPLES: Final = 53
 _FIRST_SAMPLE: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -17,7 +18,7 @@ _SAMPLE_STEP: Final = timedelta(days=7, hours=5, minutes=17)
 
 
 def problems(
-    issuers: Collection[str], stores: Collection[str], tokens: Sequence[TokenSettings], defaults: Defaults
+    issuers: Collection[str], stores: Mapping[str, StoreSettings], tokens: Sequence[TokenSettings], defaults: Defaults
 ) -> Iterator[str]:
     """Give a line for everything that is wrong between the keys."""
     yield from _names(tokens)
@@ -29,7 +30,12 @@ def problems(
         yield from _both_points(key, token.rotate_at, token.rotate_before)
         for index, place in enumerate(token.destinations):
             yield from _fields(f"{key}.destinations[{index}]", place, token.extra)
-        yield from policy_problems(key, managed_token("x", token, defaults, timedelta(minutes=15)))
+        managed = managed_token("x", token, defaults, timedelta(minutes=15))
+        yield from policy_problems(key, managed)
+        for index, place in enumerate(token.destinations):
+            store = stores.get(place.store)
+            if isinstance(store, AwsStoreSettings):
+                yield from aws_problems(key, index, place, store, managed)
 
 
 def policy_problems(key: str, token: ManagedToken) -> Iterator[str]:

@@ -39,7 +39,7 @@ LEVELS: Final[Mapping[type[events.Event], int]] = {
     events.StepFailed: logging.WARNING,
 }
 """How loud each event is."""
-CHATTY: Final = ("apscheduler", "asyncio", "botocore", "hvac", "httpcore", "httpx", "requests", "urllib3")
+CHATTY: Final = ("apscheduler", "asyncio", "boto3", "botocore", "hvac", "httpcore", "httpx", "requests", "urllib3")
 """Libraries that print addresses, headers or bodies when asked for detail: never below a warning."""
 _LONGEST_TEXT: Final = 1000
 _CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")

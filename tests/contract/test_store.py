@@ -1,6 +1,7 @@
 """The Store port's promises, kept by the fake and by the real thing alike."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from provisioner.runtime.clock import SystemClock
 from provisioner.simulators.openbao import OpenBao
 from provisioner.stores.vault import VaultStore
 from provisioner.stores.vault_auth import TokenLogin
+from tests.aws import Person, a_store
 from tests.builders import OWNER, a_record
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import FakeStore
@@ -22,13 +24,40 @@ from tests.fakes.store import FakeStore
 PutByHand = Callable[[str, dict[str, object] | None], None]
 
 
-@pytest.fixture(params=["fake", "vault"])
+@pytest.fixture(params=["fake", "vault", "aws by moto", "aws, strict"])
 def store_and_hand(request: pytest.FixtureRequest) -> Iterator[tuple[Store, PutByHand]]:
     """Give each store, and a person's way to write (None: to delete) in it."""
-    if request.param == "fake":
-        fake = FakeStore(FakeClock())
-        yield fake, lambda path, document: fake.put_by_hand(path, document) if document else fake.delete_newest(path)
-        return
+    match request.param:
+        case "fake":
+            fake = FakeStore(FakeClock())
+            yield (
+                fake,
+                lambda path, document: fake.put_by_hand(path, document) if document else fake.delete_newest(path),
+            )
+        case "vault":
+            yield from vault_and_hand(request)
+        case _:
+            yield from aws_and_hand(request)
+
+
+def aws_and_hand(request: pytest.FixtureRequest) -> Iterator[tuple[Store, PutByHand]]:
+    """Give AWS Secrets Manager, by moto or by the project's own simulator, and a person there."""
+    request.getfixturevalue("aws_identity")
+    address = request.getfixturevalue("moto" if "moto" in request.param else "aws").address
+    person = Person(address)
+
+    def by_hand(path: str, document: dict[str, object] | None) -> None:
+        if document is None:
+            person.delete(path)
+        else:
+            person.put(path, document)
+
+    with closing(person), a_store(address) as store:
+        yield store, by_hand
+
+
+def vault_and_hand(request: pytest.FixtureRequest) -> Iterator[tuple[Store, PutByHand]]:
+    """Give Vault, as OpenBao, and a person there."""
     server: OpenBao = request.getfixturevalue("openbao")
     client = hvac.Client(url=server.address, token=server.root_token.reveal())
 

@@ -146,3 +146,33 @@ def test_same_request_to_two_replicas_rotates_once() -> None:
     rig.clock.advance(MINUTE)
     rig.reconcile(trigger, replica=1)
     rig.settle()
+
+
+def test_commit_that_landed_unseen_and_was_replaced_keeps_its_overlap() -> None:
+    """A commit lands without an answer, another replica rotates on, and only then the first one conflicts.
+
+    Its token was the current one for a while: whoever read it must have the overlap.
+    """
+    rig = provisioned(replicas=2)
+    rig.clock.advance(20 * DAY)
+
+    def nobody_answers() -> None:
+        rig.store.faults.add("write", Fault.AFTER)
+        rig.store.faults.add("read", Fault.BEFORE)
+
+    def other_rotates() -> None:
+        rig.reconcile(Trigger(request_id="r"), replica=1)
+
+    first, second = once_at("write", 1, nobody_answers), once_at("write", 2, other_rotates)
+
+    def interfere(operation: str) -> None:
+        if rig.acting is not None and rig.acting[0] == 0:
+            first(operation)
+            second(operation)
+
+    rig.watch(interfere)
+    rig.reconcile(replica=0)
+    rig.watch(lambda _: None)
+    assert rig.record is not None
+    assert rig.record.request_id == "r"
+    rig.settle()
