@@ -29,7 +29,7 @@ from provisioner.domain.model import (
 )
 from provisioner.domain.retirement import Retirement
 from provisioner.domain.secret import SecretText
-from provisioner.domain.steps import Copy, Finding, Mint, Revoke
+from provisioner.domain.steps import Copy, Decision, Finding, Mint, Revoke
 from provisioner.engine import apply, gather, recollection
 from provisioner.engine.minting import Rotation
 from provisioner.engine.world import World
@@ -366,12 +366,12 @@ def fence_without_compare_and_set(
 
 @instead_of(apply, "_copy", caught_by="I1 R4", where=scenes.SPELLED_OTHERWISE)
 def copy_without_compare_and_set(
-    original: Callable[..., object], world: World, snapshot: Snapshot, step: Copy
+    original: Callable[..., object], world: World, snapshot: Snapshot, decision: Decision, step: Copy
 ) -> object:
     """A record that is only spelled anew names the revision gathered, lest an old one come back."""
     place = step.destination
     newest = world.stores[place.store].read(place, snapshot.token.owner)
-    return original(world, snapshot, replace(step, revision=newest.revision))
+    return original(world, snapshot, decision, replace(step, revision=newest.revision))
 
 
 @instead_of(recollection, "fenced", caught_by="I2", where=scenes.CHANCE)
