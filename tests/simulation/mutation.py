@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from types import ModuleType
 from typing import Any, Final, Protocol, TypeVar
 
 from provisioner.domain import decide
@@ -148,6 +149,11 @@ def instead_of(place: object, attribute: str, *, caught_by: str, where: Schedule
 def instead_of_check(check: object, *, caught_by: str, where: Schedules) -> Callable[[Broken], Broken]:
     """Put a broken check of the chain into the list."""
     return _listed(CheckMutation, check, "CHAIN", caught_by, where)
+
+
+def listed_in(module: ModuleType) -> Iterator[Mutation]:
+    """Give those that a module puts into the list, in its order."""
+    return (mutation for mutation in LISTED if mutation.broken.__module__ == module.__name__)
 
 
 def table(mutations: Iterable[Mutation]) -> Iterator[str]:
