@@ -22,6 +22,8 @@ from provisioner.runtime.clock import SystemClock
 
 PREFIX_LENGTH: Final = 9
 _SECRET_BYTES: Final = 48
+_FULL: Final = Path("/dev/full")
+"""The system's own full disk: what is written there fails as it would on a real one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +68,8 @@ class Knobs:
     """That many creates or lists have their effect, print half of their JSON, and end as if all were well."""
     forget_expiry: int = 0
     """That many creates ignore the expiry that was asked for."""
+    disk_full: bool = False
+    """Whether nothing more can be kept: creates and revocations fail without an effect."""
     unauthenticated: bool = False
     """Whether influxctl has no usable credential: it starts a device login and waits."""
     http_status: int = 0
@@ -87,7 +91,7 @@ class Cluster:
         directory.mkdir(parents=True, exist_ok=True)
 
     def create(self, description: str, expires_at: datetime | None) -> tuple[ClusterToken, str]:
-        """Create a token; its string is returned and kept nowhere."""
+        """Create a token; its string is returned and kept nowhere. Raises OSError when the state cannot be written."""
         string = "M.V1." + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
         token = ClusterToken(
             token_id=str(uuid.uuid4()),
@@ -112,7 +116,7 @@ class Cluster:
         )
 
     def revoke(self, token_id: str) -> bool:
-        """Revoke a token for good; False when there is none with that id."""
+        """Revoke a token for good; False when there is none with that id. Raises OSError as ``create`` does."""
         with self._state() as tokens:
             for index, token in enumerate(tokens):
                 if token.token_id == token_id:
@@ -167,7 +171,8 @@ class Cluster:
             before = list(tokens)
             yield tokens
             if tokens != before:
-                _write(path, [asdict(token) for token in tokens])
+                draft = _FULL if self._read_knobs().disk_full else None
+                _write(path, [asdict(token) for token in tokens], draft)
 
 
 def _as_of(token: ClusterToken, moment: datetime) -> ClusterToken:
@@ -188,8 +193,9 @@ def _read_token(entry: dict[str, Any]) -> ClusterToken:
     return ClusterToken(**{**entry, **times})
 
 
-def _write(path: Path, value: object) -> None:
-    """Write a file in one go, so that no reader and no crash sees half of it."""
-    draft = path.with_suffix(f".{os.getpid()}.draft")
-    draft.write_text(json.dumps(value, default=datetime.isoformat))
+def _write(path: Path, value: object, draft: Path | None = None) -> None:
+    """Write a file in one go, so that no reader and no crash sees half of it; raises OSError when it cannot be."""
+    draft = draft or path.with_suffix(f".{os.getpid()}.draft")
+    with draft.open("r+" if draft == _FULL else "w") as file:  # a device that is not there must not be made a file
+        file.write(json.dumps(value, default=datetime.isoformat))
     draft.replace(path)
