@@ -7,7 +7,7 @@ import pytest
 
 from provisioner.simulators.management_api import ManagementApi
 from tests.crash.durable_openbao import DurableOpenBao
-from tests.crash.watched import NAME, QUICK
+from tests.crash.watched import NAME, TIMES
 from tests.site import Site, a_site
 
 
@@ -28,7 +28,7 @@ def bao(one_bao: DurableOpenBao) -> DurableOpenBao:
 @pytest.fixture
 def site(tmp_path: Path, bao: DurableOpenBao) -> Iterator[Site]:
     """Give a site whose token is rotated every few seconds and proven by use."""
-    site = a_site(tmp_path, bao, NAME, defaults=QUICK)
+    site = a_site(tmp_path, bao, NAME, defaults=TIMES)
     site.content["reconcile"]["interval"] = "1s"
     site.content["stores"]["vault"]["timeout"] = "1s"
     with ManagementApi(site.cluster) as api:
