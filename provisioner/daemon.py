@@ -1,5 +1,6 @@
 """The daemon: wakes names at their moments until it is asked to leave, and re-reads its configuration on SIGHUP."""
 
+import os
 import signal
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -22,6 +23,8 @@ FINISH_WITHIN: Final = timedelta(seconds=20)
 """After SIGTERM, work in flight is given that long; an attempt that does not make it is given up and swept."""
 LEAVE_WITHIN: Final = timedelta(seconds=27)
 """After that the process leaves whatever still hangs; Kubernetes kills at 30 s."""
+LEFT_WORK_BEHIND: Final = 1
+"""The exit status then."""
 
 
 class Daemon:
@@ -75,21 +78,25 @@ class Daemon:
         scheduler.drift_every(self._clock.now(), application.settings.reconcile.interval)
         self._log.info("configuration_reloaded", instance=application.settings.instance, tokens=sorted(kept))
 
-    def stop(self) -> None:
-        """Start nothing more, finish what is in flight, and let go of everything, within LEAVE_WITHIN."""
+    def stop(self) -> bool:
+        """Start nothing more, finish what is in flight, and let go of everything, within LEAVE_WITHIN.
+
+        False when something still hangs then: its threads would keep the process from ending.
+        """
         self._finish_by = self._clock.monotonic() + FINISH_WITHIN.total_seconds()
         self._log.info("daemon_stopping", finish_within=FINISH_WITHIN.total_seconds())
         if self._scheduler is None:
-            return
+            return True
         ending = Thread(target=self._scheduler.stop, name="stop", daemon=True)
         ending.start()
         ending.join(LEAVE_WITHIN.total_seconds())
         if ending.is_alive():
             self._log.warning("daemon_left_work_behind", remedy="the next process sweeps what it left")
-            return
+            return False
         for stack in (*self._retired, self._stack):
             stack.close()
         self._log.info("daemon_stopped")
+        return True
 
     def _open(self) -> tuple[ExitStack, Application]:
         stack = ExitStack()
@@ -136,7 +143,7 @@ class Daemon:
 
 
 def run_daemon(config: Path | None) -> None:
-    """Run until SIGTERM or SIGINT; returns when everything has ended."""
+    """Run until SIGTERM or SIGINT; returns when everything has ended, or ends the process where something hangs."""
     daemon = Daemon(config)
     asked: SimpleQueue[int] = SimpleQueue()  # the one queue whose put may interrupt itself, as a handler does
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -144,4 +151,5 @@ def run_daemon(config: Path | None) -> None:
     daemon.start()
     while asked.get() == signal.SIGHUP:
         daemon.reload()
-    daemon.stop()
+    if not daemon.stop():
+        os._exit(LEFT_WORK_BEHIND)  # Python itself would wait for the threads that hang

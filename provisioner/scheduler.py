@@ -10,6 +10,8 @@ from apscheduler.triggers.date import DateTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 _DRIFT_JOB = "drift"
+_AT_ONCE = 2
+"""Work sets its next moment before it has ended: with one at a time, a moment that comes at once would be dropped."""
 
 
 class Scheduler:
@@ -21,9 +23,10 @@ class Scheduler:
     def __init__(self, *, wake: Callable[[str], None], drift: Callable[[], None], concurrency: int) -> None:
         """Take what to call; ``concurrency`` names are woken at a time at most, beside the drift check."""
         self._wake, self._drift = wake, drift
+        self._pool = ThreadPoolExecutor(concurrency + 1)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(concurrency + 1)},
+            executors={"default": self._pool},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
 
@@ -38,9 +41,11 @@ class Scheduler:
         self._scheduler.add_job(self._drift, trigger, id=_DRIFT_JOB, next_run_time=now, replace_existing=True)
 
     def wake_at(self, name: str, moment: datetime) -> None:
-        """Wake ``name`` at that moment, instead of any that was set before."""
+        """Wake ``name`` at that moment, instead of any that was set before; also when it is still at work then."""
         trigger = DateTrigger(run_date=moment, timezone=UTC)
-        self._scheduler.add_job(self._wake, trigger, args=[name], id=f"token:{name}", replace_existing=True)
+        self._scheduler.add_job(
+            self._wake, trigger, args=[name], id=f"token:{name}", replace_existing=True, max_instances=_AT_ONCE
+        )
 
     def forget(self, name: str) -> None:
         """Wake ``name`` no more."""
@@ -49,6 +54,15 @@ class Scheduler:
         except JobLookupError:
             return  # it was not to be woken
 
+    @property
+    def is_running(self) -> bool:
+        """Tell whether names are still woken."""
+        return bool(self._scheduler.running)
+
     def stop(self) -> None:
-        """Start nothing more, and wait for what is running."""
-        self._scheduler.shutdown(wait=True)
+        """Start nothing more, and wait for what is running.
+
+        APScheduler itself would wait while it holds the lock that work needs in order to set its next moment.
+        """
+        self._scheduler.shutdown(wait=False)
+        self._pool.shutdown(wait=True)

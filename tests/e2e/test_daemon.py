@@ -1,10 +1,14 @@
 """The daemon as a process: it rotates by itself, obeys signals, and survives being killed."""
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from provisioner.daemon import LEFT_WORK_BEHIND
 from provisioner.simulators.management_api import ManagementApi
 from provisioner.simulators.openbao import OpenBao
 from tests.site import SHORT_LIVES, Site, a_site
@@ -93,6 +97,28 @@ def test_killed_daemon_is_followed_by_one_that_puts_it_right(site: Site) -> None
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
     assert {token.token_id for token in site.live("one")} <= {site.stored("one")["token_id"]}
+
+
+def test_work_that_hangs_does_not_keep_the_daemon(site: Site) -> None:
+    """When the time to leave is over while influxctl hangs, the process ends all the same, and says so."""
+    site.cluster.set(hang_list=1)
+    program = (
+        "import datetime, pathlib, sys, provisioner.daemon as daemon;"
+        "daemon.LEAVE_WITHIN = datetime.timedelta(seconds=0.5);"
+        "daemon.run_daemon(pathlib.Path(sys.argv[1]))"
+    )
+    log = site.folder / "run-0.txt"
+    site.written.append(log)
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(site.config)], env={"PATH": os.defpath}, stdout=file, stderr=file
+        ) as process,
+    ):
+        site.wait_for("the list that hangs", lambda: site.cluster.knobs().hang_list == 0)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == LEFT_WORK_BEHIND  # influxctl itself would be waited for twice as long
+    assert '"daemon_left_work_behind"' in site.log()
 
 
 def test_bad_configuration_ends_the_daemon_at_once(site: Site) -> None:
