@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from threading import Lock
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
@@ -23,6 +24,7 @@ class Scheduler:
     def __init__(self, *, wake: Callable[[str], None], drift: Callable[[], None], concurrency: int) -> None:
         """Take what to call; ``concurrency`` names are woken at a time at most, beside the drift check."""
         self._wake, self._drift = wake, drift
+        self._lock, self._stopping = Lock(), False
         self._pool = ThreadPoolExecutor(concurrency + 1)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
@@ -43,9 +45,11 @@ class Scheduler:
     def wake_at(self, name: str, moment: datetime) -> None:
         """Wake ``name`` at that moment, instead of any that was set before; also when it is still at work then."""
         trigger = DateTrigger(run_date=moment, timezone=UTC)
-        self._scheduler.add_job(
-            self._wake, trigger, args=[name], id=f"token:{name}", replace_existing=True, max_instances=_AT_ONCE
-        )
+        with self._lock:
+            if not self._stopping:
+                self._scheduler.add_job(
+                    self._wake, trigger, args=[name], id=f"token:{name}", replace_existing=True, max_instances=_AT_ONCE
+                )
 
     def forget(self, name: str) -> None:
         """Wake ``name`` no more."""
@@ -54,15 +58,14 @@ class Scheduler:
         except JobLookupError:
             return  # it was not to be woken
 
-    @property
-    def is_running(self) -> bool:
-        """Tell whether names are still woken."""
-        return bool(self._scheduler.running)
-
     def stop(self) -> None:
         """Start nothing more, and wait for what is running.
 
-        APScheduler itself would wait while it holds the lock that work needs in order to set its next moment.
+        APScheduler itself would wait while it holds the lock that work needs in order to set its next moment; and it
+        trips over jobs that it hands out while it is told to stop.
         """
+        with self._lock:
+            self._stopping = True
+        self._scheduler.remove_all_jobs()
         self._scheduler.shutdown(wait=False)
         self._pool.shutdown(wait=True)

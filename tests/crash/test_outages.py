@@ -145,14 +145,15 @@ def test_answers_of_the_cluster_are_lost(site: Site, proxy: Proxy) -> None:
     assert len(tokens_of(site, NAME)) >= lost + len({version.token_id for version in versions(site, NAME)}) - 1
 
 
-def test_disk_of_the_cluster_is_full(site: Site) -> None:
+def test_disk_of_the_cluster_is_full(site: Site, proxy: Proxy) -> None:
     """Neither creating nor revoking is possible for a while: nothing is lost, and later everything is made up for."""
     state = site.folder / "cluster" / "state.json"
     with at_work(site, NAME) as work:
-        finished = said(site, "rotation_finished", NAME)
+        full = proxy.at(
+            "POST", f"data/{site.path(NAME)}", lambda: site.cluster.set(disk_full=True), answered=True
+        )  # at a commit: its predecessor lives, and the next rotation comes
         work.hurry()
-        wait_for_more(site, "rotation_finished", NAME, than=finished)
-        site.cluster.set(disk_full=True)  # while a predecessor lives, and before the next rotation
+        site.wait_for("the full disk", lambda: full.is_set() and site.cluster.knobs().disk_full)
         before, stored = state.read_bytes(), site.stored(NAME)
         for doing in ("revoking", "creating a token"):
             wait_for_more(site, "step_failed", doing, "No space left on device", than=0)

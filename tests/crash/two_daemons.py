@@ -1,6 +1,6 @@
 """Two daemons at once on one configuration, watched all the while.
 
-``python -m tests.crash.two_daemons SECONDS`` runs it for as long as wanted, on servers of its own, and says what it saw.
+``python -m tests.crash.two_daemons SECONDS`` runs it for as long as wanted, on servers of its own, and tells of it.
 """
 
 import signal
