@@ -2,7 +2,9 @@
 
 import os
 import signal
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,6 +29,16 @@ LEFT_WORK_BEHIND: Final = 1
 """The exit status then."""
 
 
+@dataclass(slots=True, kw_only=True)
+class _Reign:
+    """One configuration while it holds, and after that until the last of its work has ended."""
+
+    application: Application
+    stack: ExitStack
+    at_work: int = 0
+    is_replaced: bool = False
+
+
 class Daemon:
     """One running configuration, its schedule, and the way to replace it."""
 
@@ -36,43 +48,38 @@ class Daemon:
         self._clock = SystemClock()
         self._recall = Recall()
         self._swap = Lock()
-        self._stack = ExitStack()
-        self._application: Application | None = None
-        self._retired: list[ExitStack] = []
+        self._reign: _Reign | None = None
         self._finish_by: float | None = None
         self._scheduler: Scheduler | None = None
         self._log = structlog.get_logger("provisioner.daemon")
 
     def start(self) -> None:
         """Read the configuration and begin; raises ConfigurationError when it is refused."""
-        self._stack, self._application = self._open()
-        settings = self._application.settings
+        self._reign = self._open()
+        application = self._reign.application
+        settings = application.settings
         self._scheduler = Scheduler(wake=self._wake, drift=self._drift, concurrency=settings.reconcile.concurrency)
         self._scheduler.start(self._clock.now(), settings.reconcile.interval)
-        names = [token.name for token in self._application.service.tokens]
+        names = [token.name for token in application.service.tokens]
         self._log.info(
-            "daemon_started", instance=settings.instance, tokens=names, config=str(self._application.settings_path)
+            "daemon_started", instance=settings.instance, tokens=names, config=str(application.settings_path)
         )
 
     def reload(self) -> None:
         """Read the configuration again; when it is refused, say why and go on with the old one."""
         try:
-            stack, application = self._open()
+            reign = self._open()
         except ConfigurationError as error:
             self._log.error("configuration_refused", error=str(error), kept="the configuration read before")
             return
         with self._swap:
-            before, retired = self._application, self._stack
-            self._stack, self._application = stack, application
-            self._retired.append(retired)
-        for stack in self._retired[:-1]:  # the one just replaced may still be at work
-            stack.close()
-        del self._retired[:-1]
-        scheduler = self._scheduler
+            before, self._reign = self._reign, reign
+        scheduler, application = self._scheduler, reign.application
         if before is None or scheduler is None:
             return
+        self._replaced(before)
         kept = {token.name for token in application.service.tokens}
-        for token in before.service.tokens:
+        for token in before.application.service.tokens:
             if token.name not in kept:
                 scheduler.forget(token.name)
         scheduler.drift_every(self._clock.now(), application.settings.reconcile.interval)
@@ -93,12 +100,12 @@ class Daemon:
         if ending.is_alive():
             self._log.warning("daemon_left_work_behind", remedy="the next process sweeps what it left")
             return False
-        for stack in (*self._retired, self._stack):
-            stack.close()
+        if self._reign is not None:
+            self._reign.stack.close()
         self._log.info("daemon_stopped")
         return True
 
-    def _open(self) -> tuple[ExitStack, Application]:
+    def _open(self) -> "_Reign":
         stack = ExitStack()
         application = stack.enter_context(
             opened(
@@ -110,27 +117,49 @@ class Daemon:
                 watch=self._watch,
             )
         )
-        return stack, application
+        return _Reign(application=application, stack=stack)
 
-    def _current(self) -> Application:
+    @contextmanager
+    def _current(self) -> Iterator[Application]:
+        """Give the configuration that holds now; it stays open until the work inside has ended."""
         with self._swap:
-            if self._application is None:
+            reign = self._reign
+            if reign is None:
                 raise ConfigurationError("the daemon has not been started")
-            return self._application
+            reign.at_work += 1
+        try:
+            yield reign.application
+        finally:
+            with self._swap:
+                reign.at_work -= 1
+                is_over = reign.is_replaced and reign.at_work == 0
+            if is_over:
+                reign.stack.close()
+
+    def _replaced(self, reign: "_Reign") -> None:
+        """Let go of a configuration: now, or when the last of its work has ended."""
+        with self._swap:
+            reign.is_replaced = True
+            is_over = reign.at_work == 0
+        if is_over:
+            reign.stack.close()
 
     def _wake(self, name: str) -> None:
-        service = self._current().service
-        chosen = [token for token in service.tokens if token.name == name]
-        self._reschedule(service.run_pass(chosen))
+        with self._current() as application:
+            service = application.service
+            chosen = [token for token in service.tokens if token.name == name]
+            self._reschedule(service.run_pass(chosen))
 
     def _drift(self) -> None:
-        self._reschedule(self._current().service.run_pass())
+        with self._current() as application:
+            self._reschedule(application.service.run_pass())
 
     def _reschedule(self, outcomes: tuple[Outcome, ...]) -> None:
         """Wake each name when its own decision said."""
         if self._scheduler is None or self._finish_by is not None:
             return
-        names = {token.name for token in self._current().service.tokens}
+        with self._current() as application:
+            names = {token.name for token in application.service.tokens}
         for outcome in outcomes:
             name = outcome.snapshot.token.name
             if name in names:

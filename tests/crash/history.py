@@ -16,6 +16,7 @@ from tests.site import Site
 
 MOST_LIVE: Final = 3
 """What I4 allows a name; one more for each further replica."""
+_ERRORS_OF_OURS: Final = ("Traceback", "is a bug", "unexpected ")
 _MORE_THAN_A_PREFIX: Final = re.compile(rf"M\.V1\.[A-Za-z0-9+/=]{{{PREFIX_LENGTH - len('M.V1.') + 1},}}")
 
 
@@ -161,8 +162,11 @@ def check_promises(
 ) -> None:
     """Check I1 to I5 over all that has happened, and that no error was one of ours."""
     for name in names:
-        assert interruptions(site, name, overlap, excused) == []
-        assert most_live_at_once(site, name) <= MOST_LIVE + replicas - 1
-    assert bystanders.are_untouched()
-    assert written_secrets(site, *names) == []
-    assert [said for said in ("Traceback", "is a bug", "unexpected ") if said in site.log()] == []
+        wrong, most = interruptions(site, name, overlap, excused), most_live_at_once(site, name)
+        assert not wrong, f"I1: {wrong}"
+        assert most <= MOST_LIVE + replicas - 1, f"I4: {most} tokens of {name} lived at once"
+    assert bystanders.are_untouched(), "I3: something foreign was touched"
+    files = written_secrets(site, *names)
+    assert not files, f"I5: a token string stands in {files}"
+    errors = [line for line in site.log().splitlines() if any(sign in line for sign in _ERRORS_OF_OURS)]
+    assert not errors, f"an error of ours: {errors[:3]}"

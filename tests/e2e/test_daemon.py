@@ -64,6 +64,24 @@ def test_sighup_reads_the_configuration_again_and_keeps_the_old_one_if_it_is_bad
         assert process.wait(30) == 0
 
 
+def test_work_goes_on_through_several_reloads(site: Site) -> None:
+    """A rotation that began under one configuration ends well though that one has been replaced twice meanwhile."""
+    site.content["tokens"] = site.content["tokens"][:1]
+    site.cluster.set(activation_lag=1.5)
+    with ManagementApi(site.cluster) as api:
+        site.content["issuers"]["cluster"]["management_api"] = api.url
+        with site.daemon() as process:
+            site.wait_for("creation", lambda: '"token_created"' in site.log())
+            for times in (1, 2, 3):
+                process.send_signal(signal.SIGHUP)
+                site.wait_for("a reload", lambda times=times: site.log().count('"configuration_reloaded"') == times)
+            site.wait_for("the rotation", lambda: rotated(site, "one", 0))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+    assert len({token.token_id for token in site.cluster.tokens()}) == 1
+    assert "is a bug" not in site.log()
+
+
 def test_sigterm_in_mid_rotation_leaves_within_thirty_seconds(site: Site) -> None:
     """A rotation that waits for its token to work is given up; what it made is revoked before the daemon leaves."""
     site.content["tokens"] = site.content["tokens"][:1]
