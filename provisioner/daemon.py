@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
-from queue import SimpleQueue
+from socket import socketpair
 from threading import Lock, Thread
 from typing import Final
 
@@ -174,11 +175,29 @@ class Daemon:
 def run_daemon(config: Path | None) -> None:
     """Run until SIGTERM or SIGINT; returns when everything has ended, or ends the process where something hangs."""
     daemon = Daemon(config)
-    asked: SimpleQueue[int] = SimpleQueue()  # the one queue whose put may interrupt itself, as a handler does
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda number, _frame: asked.put(number))
-    daemon.start()
-    while asked.get() == signal.SIGHUP:
-        daemon.reload()
-    if not daemon.stop():
+    with _signals() as asked:
+        daemon.start()
+        while next(asked) == signal.SIGHUP:
+            daemon.reload()
+        ended = daemon.stop()
+    if not ended:
         os._exit(LEFT_WORK_BEHIND)  # Python itself would wait for the threads that hang
+
+
+@contextmanager
+def _signals() -> Iterator[Iterator[int]]:
+    """Give the signals that ask us for something, as they come.
+
+    A handler in Python would run only once the main thread wakes up, which a signal that comes right before it falls
+    asleep does not bring about. The bytes that Python writes here at once do.
+    """
+    there, here = socketpair()
+    with there, here:
+        there.setblocking(False)
+        signal.set_wakeup_fd(there.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
+        try:
+            yield (here.recv(1)[0] for _ in count())
+        finally:
+            signal.set_wakeup_fd(-1)

@@ -139,6 +139,27 @@ def test_work_that_hangs_does_not_keep_the_daemon(site: Site) -> None:
     assert '"daemon_left_work_behind"' in site.log()
 
 
+def test_no_signal_is_missed(site: Site) -> None:
+    """A signal that reaches another thread, or comes right before the daemon waits for one, ends it all the same."""
+    program = (
+        "import pathlib, signal, sys, threading, provisioner.daemon as daemon;"
+        "started = threading.Event();"
+        "start = daemon.Daemon.start;"
+        "daemon.Daemon.start = lambda self: (start(self), started.set());"
+        "here = lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM);"
+        "poke = lambda: (started.wait(), threading.Event().wait(0.5), here(), threading.Event().wait());"
+        "threading.Thread(target=poke, daemon=True).start();"
+        "daemon.run_daemon(pathlib.Path(sys.argv[1]))"
+    )
+    log = site.folder / "run-0.txt"
+    site.written.append(log)
+    arguments = [sys.executable, "-c", program, str(site.config)]
+    with log.open("wb") as file:
+        done = subprocess.run(arguments, env={"PATH": os.defpath}, stdout=file, stderr=file, timeout=20, check=False)
+    assert done.returncode == 0
+    assert '"daemon_stopped"' in site.log()
+
+
 def test_bad_configuration_ends_the_daemon_at_once(site: Site) -> None:
     """Nothing is started: exit 2."""
     site.content["defaults"] = {"ttl": "soon"}
