@@ -3,7 +3,6 @@
 Both keep the moment of every change, so that nothing has to be looked at in time, and nothing is overlooked.
 """
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,13 +10,13 @@ from typing import Any, Final
 from uuid import uuid4
 
 from provisioner.runtime.clock import SystemClock
-from provisioner.simulators.cluster import PREFIX_LENGTH, ClusterToken
+from provisioner.simulators.cluster import ClusterToken
+from tests.crash.leaks import leaks
 from tests.site import Site
 
 MOST_LIVE: Final = 3
 """What I4 allows a name; one more for each further replica."""
 _ERRORS_OF_OURS: Final = ("Traceback", "is a bug", "unexpected ")
-_MORE_THAN_A_PREFIX: Final = re.compile(rf"M\.V1\.[A-Za-z0-9+/=]{{{PREFIX_LENGTH - len('M.V1.') + 1},}}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,14 +141,9 @@ def created_between(site: Site, name: str, begin: datetime, end: datetime) -> li
 
 
 def written_secrets(site: Site, *names: str) -> list[str]:
-    """Name the files that hold a token string, or more of one than its prefix (I5)."""
+    """Name the files that hold a part of a token string (I5)."""
     strings = {version.document["token"] for name in names for version in versions(site, name) if version.token_id}
-    texts = {path.name: path.read_text(errors="replace") for path in site.folder.rglob("*") if path.is_file()}
-    return [
-        name
-        for name, text in texts.items()
-        if _MORE_THAN_A_PREFIX.search(text) or any(string in text for string in strings)
-    ]
+    return leaks(strings, site.folder)
 
 
 def check_promises(

@@ -7,19 +7,46 @@ broken meanwhile: see ``watched.at_work``.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 from threading import Event
 
 import pytest
 
 from provisioner.runtime.clock import SystemClock
+from provisioner.simulators.management_api import ManagementApi
 from tests.crash.durable_openbao import DurableOpenBao
 from tests.crash.history import Bystanders, check_promises, created_between, tokens_of, versions
 from tests.crash.proxy import Proxy, a_proxy, cut
-from tests.crash.watched import NAME, OVERLAP, at_work, come_to_rest, leave, said, wait_for_more
-from tests.site import Site
+from tests.crash.watched import NAME, OVERLAP, TIMES, at_work, come_to_rest, leave, said, wait_for_more
+from tests.site import Site, a_site
 
 LOOKS = 2
 """How often the daemon has looked and found a store away, before it comes back."""
+
+
+@pytest.fixture(scope="module")
+def one_bao() -> Iterator[DurableOpenBao]:
+    """Give a server for this module."""
+    with DurableOpenBao() as server:
+        yield server
+
+
+@pytest.fixture
+def bao(one_bao: DurableOpenBao) -> DurableOpenBao:
+    """Give the server, running and unsealed, whatever the test before did to it."""
+    one_bao.heal()
+    return one_bao
+
+
+@pytest.fixture
+def site(tmp_path: Path, bao: DurableOpenBao) -> Iterator[Site]:
+    """Give a site whose token is rotated every few seconds and proven by use."""
+    site = a_site(tmp_path, bao, NAME, defaults=TIMES)
+    site.content["reconcile"]["interval"] = "1s"
+    site.content["stores"]["vault"]["timeout"] = "1s"
+    with ManagementApi(site.cluster) as api:
+        site.content["issuers"]["cluster"] |= {"management_api": api.url, "timeout": "2s"}
+        yield site
 
 
 @pytest.fixture

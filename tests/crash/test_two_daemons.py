@@ -16,9 +16,10 @@ SLOWEST_ROTATION = 10
 
 @pytest.mark.slow
 @pytest.mark.xdist_group("two daemons")
-def test_two_daemons_keep_every_promise(tmp_path: Path, bao: DurableOpenBao) -> None:
+def test_two_daemons_keep_every_promise(tmp_path: Path) -> None:
     """Stored tokens work at every look, predecessors keep their overlap, foreigners stay, four live at most."""
     with ExitStack() as stack:
+        bao = stack.enter_context(DurableOpenBao())
         seen = run_two(a_site_for_two(tmp_path, bao, stack), SECONDS)
     assert seen.wrong == []
     assert seen.events["rotation_finished"] >= len(NAMES) * SECONDS / SLOWEST_ROTATION
