@@ -1,10 +1,14 @@
 """The daemon: wakes names at their moments until it is asked to leave, and re-reads its configuration on SIGHUP."""
 
+import os
 import signal
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from pathlib import Path
-from queue import SimpleQueue
+from socket import socketpair
 from threading import Lock, Thread
 from typing import Final
 
@@ -22,6 +26,18 @@ FINISH_WITHIN: Final = timedelta(seconds=20)
 """After SIGTERM, work in flight is given that long; an attempt that does not make it is given up and swept."""
 LEAVE_WITHIN: Final = timedelta(seconds=27)
 """After that the process leaves whatever still hangs; Kubernetes kills at 30 s."""
+LEFT_WORK_BEHIND: Final = 1
+"""The exit status then."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reign:
+    """One configuration while it holds, and after that until the last of its work has ended."""
+
+    application: Application
+    stack: ExitStack
+    at_work: int = 0
+    is_replaced: bool = False
 
 
 class Daemon:
@@ -33,65 +49,64 @@ class Daemon:
         self._clock = SystemClock()
         self._recall = Recall()
         self._swap = Lock()
-        self._stack = ExitStack()
-        self._application: Application | None = None
-        self._retired: list[ExitStack] = []
+        self._reign: _Reign | None = None
         self._finish_by: float | None = None
         self._scheduler: Scheduler | None = None
         self._log = structlog.get_logger("provisioner.daemon")
 
     def start(self) -> None:
         """Read the configuration and begin; raises ConfigurationError when it is refused."""
-        self._stack, self._application = self._open()
-        settings = self._application.settings
+        self._reign = self._open()
+        application = self._reign.application
+        settings = application.settings
         self._scheduler = Scheduler(wake=self._wake, drift=self._drift, concurrency=settings.reconcile.concurrency)
         self._scheduler.start(self._clock.now(), settings.reconcile.interval)
-        names = [token.name for token in self._application.service.tokens]
+        names = [token.name for token in application.service.tokens]
         self._log.info(
-            "daemon_started", instance=settings.instance, tokens=names, config=str(self._application.settings_path)
+            "daemon_started", instance=settings.instance, tokens=names, config=str(application.settings_path)
         )
 
     def reload(self) -> None:
         """Read the configuration again; when it is refused, say why and go on with the old one."""
         try:
-            stack, application = self._open()
+            reign = self._open()
         except ConfigurationError as error:
             self._log.error("configuration_refused", error=str(error), kept="the configuration read before")
             return
         with self._swap:
-            before, retired = self._application, self._stack
-            self._stack, self._application = stack, application
-            self._retired.append(retired)
-        for stack in self._retired[:-1]:  # the one just replaced may still be at work
-            stack.close()
-        del self._retired[:-1]
-        scheduler = self._scheduler
+            before, self._reign = self._reign, reign
+        scheduler, application = self._scheduler, reign.application
         if before is None or scheduler is None:
             return
+        self._replaced(before)
         kept = {token.name for token in application.service.tokens}
-        for token in before.service.tokens:
+        for token in before.application.service.tokens:
             if token.name not in kept:
                 scheduler.forget(token.name)
         scheduler.drift_every(self._clock.now(), application.settings.reconcile.interval)
         self._log.info("configuration_reloaded", instance=application.settings.instance, tokens=sorted(kept))
 
-    def stop(self) -> None:
-        """Start nothing more, finish what is in flight, and let go of everything, within LEAVE_WITHIN."""
+    def stop(self) -> bool:
+        """Start nothing more, finish what is in flight, and let go of everything, within LEAVE_WITHIN.
+
+        False when something still hangs then: its threads would keep the process from ending.
+        """
         self._finish_by = self._clock.monotonic() + FINISH_WITHIN.total_seconds()
         self._log.info("daemon_stopping", finish_within=FINISH_WITHIN.total_seconds())
         if self._scheduler is None:
-            return
+            return True
         ending = Thread(target=self._scheduler.stop, name="stop", daemon=True)
         ending.start()
         ending.join(LEAVE_WITHIN.total_seconds())
         if ending.is_alive():
             self._log.warning("daemon_left_work_behind", remedy="the next process sweeps what it left")
-            return
-        for stack in (*self._retired, self._stack):
-            stack.close()
+            return False
+        if self._reign is not None:
+            self._reign.stack.close()
         self._log.info("daemon_stopped")
+        return True
 
-    def _open(self) -> tuple[ExitStack, Application]:
+    def _open(self) -> "_Reign":
         stack = ExitStack()
         application = stack.enter_context(
             opened(
@@ -103,27 +118,49 @@ class Daemon:
                 watch=self._watch,
             )
         )
-        return stack, application
+        return _Reign(application=application, stack=stack)
 
-    def _current(self) -> Application:
+    @contextmanager
+    def _current(self) -> Iterator[Application]:
+        """Give the configuration that holds now; it stays open until the work inside has ended."""
         with self._swap:
-            if self._application is None:
+            reign = self._reign
+            if reign is None:
                 raise ConfigurationError("the daemon has not been started")
-            return self._application
+            reign.at_work += 1
+        try:
+            yield reign.application
+        finally:
+            with self._swap:
+                reign.at_work -= 1
+                is_over = reign.is_replaced and reign.at_work == 0
+            if is_over:
+                reign.stack.close()
+
+    def _replaced(self, reign: "_Reign") -> None:
+        """Let go of a configuration: now, or when the last of its work has ended."""
+        with self._swap:
+            reign.is_replaced = True
+            is_over = reign.at_work == 0
+        if is_over:
+            reign.stack.close()
 
     def _wake(self, name: str) -> None:
-        service = self._current().service
-        chosen = [token for token in service.tokens if token.name == name]
-        self._reschedule(service.run_pass(chosen))
+        with self._current() as application:
+            service = application.service
+            chosen = [token for token in service.tokens if token.name == name]
+            self._reschedule(service.run_pass(chosen))
 
     def _drift(self) -> None:
-        self._reschedule(self._current().service.run_pass())
+        with self._current() as application:
+            self._reschedule(application.service.run_pass())
 
     def _reschedule(self, outcomes: tuple[Outcome, ...]) -> None:
         """Wake each name when its own decision said."""
         if self._scheduler is None or self._finish_by is not None:
             return
-        names = {token.name for token in self._current().service.tokens}
+        with self._current() as application:
+            names = {token.name for token in application.service.tokens}
         for outcome in outcomes:
             name = outcome.snapshot.token.name
             if name in names:
@@ -136,12 +173,31 @@ class Daemon:
 
 
 def run_daemon(config: Path | None) -> None:
-    """Run until SIGTERM or SIGINT; returns when everything has ended."""
+    """Run until SIGTERM or SIGINT; returns when everything has ended, or ends the process where something hangs."""
     daemon = Daemon(config)
-    asked: SimpleQueue[int] = SimpleQueue()  # the one queue whose put may interrupt itself, as a handler does
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda number, _frame: asked.put(number))
-    daemon.start()
-    while asked.get() == signal.SIGHUP:
-        daemon.reload()
-    daemon.stop()
+    with _signals() as asked:
+        daemon.start()
+        while next(asked) == signal.SIGHUP:
+            daemon.reload()
+        ended = daemon.stop()
+    if not ended:
+        os._exit(LEFT_WORK_BEHIND)  # Python itself would wait for the threads that hang
+
+
+@contextmanager
+def _signals() -> Iterator[Iterator[int]]:
+    """Give the signals that ask us for something, as they come.
+
+    A handler in Python would run only once the main thread wakes up, which a signal that comes right before it falls
+    asleep does not bring about. The bytes that Python writes here at once do.
+    """
+    there, here = socketpair()
+    with there, here:
+        there.setblocking(False)
+        signal.set_wakeup_fd(there.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
+        try:
+            yield (here.recv(1)[0] for _ in count())
+        finally:
+            signal.set_wakeup_fd(-1)

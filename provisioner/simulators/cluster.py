@@ -22,6 +22,8 @@ from provisioner.runtime.clock import SystemClock
 
 PREFIX_LENGTH: Final = 9
 _SECRET_BYTES: Final = 48
+_FULL: Final = Path("/dev/full")
+"""The system's own full disk: what is written there fails as it would on a real one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,8 @@ class Knobs:
     die_after_create: int = 0
     """That many creates take effect, and influxctl itself dies of SIGKILL before it answers; so for revoke."""
     die_after_revoke: int = 0
+    disk_full: bool = False
+    """Whether nothing more can be kept: creates and revocations fail without an effect."""
     unauthenticated: bool = False
     """Whether influxctl has no usable credential: it starts a device login and waits."""
     http_status: int = 0
@@ -96,7 +100,7 @@ class Cluster:
         directory.mkdir(parents=True, exist_ok=True)
 
     def create(self, description: str, expires_at: datetime | None) -> tuple[ClusterToken, str]:
-        """Create a token; its string is returned and kept nowhere."""
+        """Create a token; its string is returned and kept nowhere. Raises OSError when the state cannot be written."""
         string = "M.V1." + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
         token = ClusterToken(
             token_id=str(uuid.uuid4()),
@@ -121,7 +125,7 @@ class Cluster:
         )
 
     def revoke(self, token_id: str) -> bool:
-        """Revoke a token for good; False when there is none with that id."""
+        """Revoke a token for good; False when there is none with that id. Raises OSError as ``create`` does."""
         with self._state() as tokens:
             for index, token in enumerate(tokens):
                 if token.token_id == token_id:
@@ -176,7 +180,8 @@ class Cluster:
             before = list(tokens)
             yield tokens
             if tokens != before:
-                _write(path, [asdict(token) for token in tokens])
+                draft = _FULL if self._read_knobs().disk_full else None
+                _write(path, [asdict(token) for token in tokens], draft)
 
 
 def _as_of(token: ClusterToken, moment: datetime) -> ClusterToken:
@@ -197,8 +202,9 @@ def _read_token(entry: dict[str, Any]) -> ClusterToken:
     return ClusterToken(**{**entry, **times})
 
 
-def _write(path: Path, value: object) -> None:
-    """Write a file in one go, so that no reader and no crash sees half of it."""
-    draft = path.with_suffix(f".{os.getpid()}.draft")
-    draft.write_text(json.dumps(value, default=datetime.isoformat))
+def _write(path: Path, value: object, draft: Path | None = None) -> None:
+    """Write a file in one go, so that no reader and no crash sees half of it; raises OSError when it cannot be."""
+    draft = draft or path.with_suffix(f".{os.getpid()}.draft")
+    with draft.open("r+" if draft == _FULL else "w") as file:  # a device that is not there must not be made a file
+        file.write(json.dumps(value, default=datetime.isoformat))
     draft.replace(path)

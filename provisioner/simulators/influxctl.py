@@ -34,7 +34,10 @@ def main(arguments: list[str] | None = None) -> None:
     knobs, clock = cluster.knobs(), SystemClock()
     clock.sleep(timedelta(seconds=knobs.latency))
     _authenticate(options, cluster, knobs)
-    {"create": _create, "list": _list, "revoke": _revoke}[options.action](options, cluster, knobs)
+    try:
+        {"create": _create, "list": _list, "revoke": _revoke}[options.action](options, cluster, knobs)
+    except OSError as error:
+        _fail(f"rpc error: code = Internal desc = the cluster failed: {error.strerror}")
 
 
 class _Parser(argparse.ArgumentParser):

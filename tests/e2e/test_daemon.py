@@ -1,10 +1,14 @@
 """The daemon as a process: it rotates by itself, obeys signals, and survives being killed."""
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from provisioner.daemon import LEFT_WORK_BEHIND
 from provisioner.simulators.management_api import ManagementApi
 from provisioner.simulators.openbao import OpenBao
 from tests.site import SHORT_LIVES, Site, a_site
@@ -60,6 +64,24 @@ def test_sighup_reads_the_configuration_again_and_keeps_the_old_one_if_it_is_bad
         assert process.wait(30) == 0
 
 
+def test_work_goes_on_through_several_reloads(site: Site) -> None:
+    """A rotation that began under one configuration ends well though that one has been replaced twice meanwhile."""
+    site.content["tokens"] = site.content["tokens"][:1]
+    site.cluster.set(activation_lag=1.5)
+    with ManagementApi(site.cluster) as api:
+        site.content["issuers"]["cluster"]["management_api"] = api.url
+        with site.daemon() as process:
+            site.wait_for("creation", lambda: '"token_created"' in site.log())
+            for times in (1, 2, 3):
+                process.send_signal(signal.SIGHUP)
+                site.wait_for("a reload", lambda times=times: site.log().count('"configuration_reloaded"') == times)
+            site.wait_for("the rotation", lambda: rotated(site, "one", 0))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+    assert len({token.token_id for token in site.cluster.tokens()}) == 1
+    assert "is a bug" not in site.log()
+
+
 def test_sigterm_in_mid_rotation_leaves_within_thirty_seconds(site: Site) -> None:
     """A rotation that waits for its token to work is given up; what it made is revoked before the daemon leaves."""
     site.content["tokens"] = site.content["tokens"][:1]
@@ -93,6 +115,49 @@ def test_killed_daemon_is_followed_by_one_that_puts_it_right(site: Site) -> None
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
     assert {token.token_id for token in site.live("one")} <= {site.stored("one")["token_id"]}
+
+
+def test_work_that_hangs_does_not_keep_the_daemon(site: Site) -> None:
+    """When the time to leave is over while influxctl hangs, the process ends all the same, and says so."""
+    site.cluster.set(hang_list=1)
+    program = (
+        "import datetime, pathlib, sys, provisioner.daemon as daemon;"
+        "daemon.LEAVE_WITHIN = datetime.timedelta(seconds=0.5);"
+        "daemon.run_daemon(pathlib.Path(sys.argv[1]))"
+    )
+    log = site.folder / "run-0.txt"
+    site.written.append(log)
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(site.config)], env={"PATH": os.defpath}, stdout=file, stderr=file
+        ) as process,
+    ):
+        site.wait_for("the list that hangs", lambda: site.cluster.knobs().hang_list == 0)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == LEFT_WORK_BEHIND  # influxctl itself would be waited for twice as long
+    assert '"daemon_left_work_behind"' in site.log()
+
+
+def test_no_signal_is_missed(site: Site) -> None:
+    """A signal that reaches another thread, or comes right before the daemon waits for one, ends it all the same."""
+    program = (
+        "import pathlib, signal, sys, threading, provisioner.daemon as daemon;"
+        "started = threading.Event();"
+        "start = daemon.Daemon.start;"
+        "daemon.Daemon.start = lambda self: (start(self), started.set());"
+        "here = lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM);"
+        "poke = lambda: (started.wait(), threading.Event().wait(0.5), here(), threading.Event().wait());"
+        "threading.Thread(target=poke, daemon=True).start();"
+        "daemon.run_daemon(pathlib.Path(sys.argv[1]))"
+    )
+    log = site.folder / "run-0.txt"
+    site.written.append(log)
+    arguments = [sys.executable, "-c", program, str(site.config)]
+    with log.open("wb") as file:
+        done = subprocess.run(arguments, env={"PATH": os.defpath}, stdout=file, stderr=file, timeout=20, check=False)
+    assert done.returncode == 0
+    assert '"daemon_stopped"' in site.log()
 
 
 def test_bad_configuration_ends_the_daemon_at_once(site: Site) -> None:

@@ -111,6 +111,23 @@ def test_counted_knob_is_used_up(cluster: Cluster) -> None:
     assert cluster.knobs().fail_list == 1
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_full_disk_keeps_what_was_there(cluster: Cluster, tmp_path: Path) -> None:
+    """With the knob set nothing is created or revoked, the system says why, and the file is as it was."""
+    token, string = cluster.create("Telegraf", None)
+    state = tmp_path / "cluster" / "state.json"
+    before = state.read_bytes()
+    cluster.set(disk_full=True)
+    with pytest.raises(OSError, match="No space left"):
+        cluster.create("more", None)
+    with pytest.raises(OSError, match="No space left"):
+        cluster.revoke(token.token_id)
+    assert state.read_bytes() == before
+    assert Path("/dev/full").is_char_device()
+    cluster.set(disk_full=False)
+    assert cluster.authenticate(string)
+
+
 def test_unknown_knob_is_refused(cluster: Cluster) -> None:
     """A misspelt knob is an error, and sets nothing."""
     before = cluster.knobs()

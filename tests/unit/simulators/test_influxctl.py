@@ -214,6 +214,20 @@ def test_hanging_calls_never_answer(
     assert len(influxctl.cluster.tokens()) == effect
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_full_disk_fails_what_would_be_kept(influxctl: Program) -> None:
+    """Create and revoke say that there is no space and leave no trace, the list still answers; then all is as ever."""
+    token, string = influxctl.cluster.create("before", EXPIRES_AT)
+    influxctl.cluster.set(disk_full=True)
+    for arguments in ((*CREATE, "--format", "json"), ("management", "revoke", "--force", token.token_id)):
+        assert refused(influxctl(*arguments), "No space left on device")
+    assert [entry["id"] for entry in influxctl.printed(*LIST)] == [token.token_id]
+    assert influxctl.cluster.authenticate(string)
+    influxctl.cluster.set(disk_full=False)
+    assert influxctl("management", "revoke", "--force", token.token_id).returncode == 0
+    assert not influxctl.cluster.authenticate(string)
+
+
 def test_only_what_starts_fast_is_imported() -> None:
     """The program imports nothing but the standard library and its own package."""
     listing = "import sys, provisioner.simulators.influxctl; print(*sorted(sys.modules))"

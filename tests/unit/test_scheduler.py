@@ -1,0 +1,75 @@
+"""The scheduler by itself: when it wakes, and that it can always be stopped."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from threading import Event, Thread
+
+import pytest
+
+from provisioner.runtime.clock import SystemClock
+from provisioner.scheduler import Scheduler
+
+PATIENCE = 10
+HOUR = timedelta(hours=1)
+
+
+def test_moment_that_comes_before_its_work_has_ended_is_kept() -> None:
+    """Who asks to be woken at once, and takes a while to return, is woken: there may be no other moment for long."""
+    again, woken = Event(), []
+
+    def wake(name: str) -> None:
+        woken.append(name)
+        if len(woken) == 1:
+            scheduler.wake_at(name, SystemClock().now())
+            again.wait(PATIENCE)
+        again.set()
+
+    scheduler = Scheduler(wake=wake, drift=lambda: None, concurrency=2)
+    scheduler.start(SystemClock().now() + HOUR, HOUR)
+    scheduler.wake_at("telegraf", SystemClock().now())
+    is_kept = again.wait(PATIENCE / 5)
+    again.set()
+    scheduler.stop()
+    assert is_kept
+
+
+class Work:
+    """What is woken: it waits inside until it may go on, and then asks to be woken again, as the daemon does."""
+
+    def __init__(self) -> None:
+        self.scheduler = Scheduler(wake=self.wake, drift=self.drift, concurrency=1)
+        self.woken, self.may_go_on, self.done = Event(), Event(), Event()
+
+    def wake(self, name: str) -> None:
+        """Be at work on a name."""
+        self.woken.set()
+        self.may_go_on.wait(PATIENCE)
+        self.scheduler.wake_at(name, SystemClock().now() + HOUR)
+        self.scheduler.forget(name)
+        self.done.set()
+
+    def drift(self) -> None:
+        """Do nothing."""
+
+
+@pytest.fixture
+def work() -> Iterator[Work]:
+    """Give work that has begun; it is let go at the end."""
+    work = Work()
+    work.scheduler.start(SystemClock().now() + HOUR, HOUR)
+    work.scheduler.wake_at("telegraf", SystemClock().now())
+    assert work.woken.wait(PATIENCE)
+    yield work
+    work.may_go_on.set()
+
+
+def test_stopping_waits_for_work_that_asks_to_be_woken_again(work: Work) -> None:
+    """Work that sets its next moment while the scheduler stops does not hang with it."""
+    stopping = Thread(target=work.scheduler.stop, daemon=True)
+    stopping.start()
+    stopping.join(0.2)
+    assert stopping.is_alive(), "it must wait for the work"
+    work.may_go_on.set()
+    assert work.done.wait(PATIENCE), "the work hangs"
+    stopping.join(PATIENCE)
+    assert not stopping.is_alive()
