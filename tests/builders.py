@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from provisioner.domain.mark import Mark, Owner
+from provisioner.domain.memory import Memory
 from provisioner.domain.model import (
     Absent,
     Content,
@@ -12,14 +13,13 @@ from provisioner.domain.model import (
     IssuedToken,
     Listing,
     ManagedToken,
-    Memory,
     Record,
-    Snapshot,
     Stored,
     Trigger,
     Unreadable,
 )
 from provisioner.domain.secret import SecretText
+from provisioner.domain.snapshot import Snapshot
 
 NOW = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 HOUR, DAY, MINUTE, SECOND = timedelta(hours=1), timedelta(days=1), timedelta(minutes=1), timedelta(seconds=1)

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 from provisioner.domain.events import Event
 from provisioner.domain.mark import Mark
-from provisioner.domain.model import Content, Destination, ManagedToken, Memory, Record, Trigger
+from provisioner.domain.memory import Memory
+from provisioner.domain.model import Content, Destination, ManagedToken, Record, Trigger
 from provisioner.domain.record import read_document
 from provisioner.engine.gather import Listings
 from provisioner.engine.reconcile import Outcome, reconcile

@@ -10,7 +10,7 @@ from provisioner.cli import render
 from provisioner.cli.options import Config, Names, OutputOption, config_path
 from provisioner.cli.render import Output
 from provisioner.domain.errors import ConfigurationError
-from provisioner.domain.model import Snapshot
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import AwaitingRevocation, TokenStatus
 from provisioner.domain.steps import Decision, Refuse, Rest, kind
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from provisioner.domain.memory import TrialResult
 from provisioner.domain.model import (
     Absent,
     Damaged,
@@ -17,12 +18,11 @@ from provisioner.domain.model import (
     Listing,
     Record,
     Reservation,
-    Snapshot,
     Stored,
-    TrialResult,
     Unreadable,
 )
 from provisioner.domain.retirement import retirements
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import (
     GATHER_KEY,
     TRY_KEY,

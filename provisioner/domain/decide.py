@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Final
 
 from provisioner.domain import checks
-from provisioner.domain.model import Snapshot, Unreadable
+from provisioner.domain.model import Unreadable
 from provisioner.domain.retirement import MOST_LIVE_TOKENS, live_marked
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Decision, Finding, Mint, Refuse, Rest
 
 Check = Callable[[Snapshot, datetime], Finding]

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from provisioner.domain.model import Foreign, Record, Snapshot, Stored
+from provisioner.domain.model import Foreign, Record, Stored
 from provisioner.domain.retirement import Retirement, current_since
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.timing import rfc3339, whole_seconds
 
 

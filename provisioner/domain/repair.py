@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from provisioner.domain.model import Content, Damaged, IssuedToken, Record, Snapshot, Stored
+from provisioner.domain.model import Content, Damaged, IssuedToken, Record, Stored
+from provisioner.domain.snapshot import Snapshot
 
 LIFE_TOLERANCE: Final = timedelta(minutes=1)
 """Times that differ by less are the same: issuers round, and their clocks are not ours."""

@@ -5,20 +5,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, assert_never
 
+from provisioner.domain.memory import EndedAttempt, TrialResult
 from provisioner.domain.model import (
     Absent,
     Damaged,
-    EndedAttempt,
     Foreign,
     IssuedToken,
     Listing,
     Record,
     Reservation,
-    Snapshot,
     Stored,
-    TrialResult,
     Unreadable,
 )
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.timing import rfc3339, whole_seconds
 from provisioner.domain.trials import is_refused_for_good
 

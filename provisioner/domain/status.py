@@ -6,9 +6,11 @@ from datetime import datetime
 from enum import StrEnum
 
 from provisioner.domain.checks import destination_differs, stored_token_is_dead
-from provisioner.domain.model import Backoff, Snapshot, Stored, Unreadable
+from provisioner.domain.memory import Backoff
+from provisioner.domain.model import Stored, Unreadable
 from provisioner.domain.overdue import late_destinations, revocation_is_overdue, rotation_is_overdue, secret_is_gone
 from provisioner.domain.retirement import Retirement, held_by_copies, retirements
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Decision, Mint, Refuse, Rest, is_mint_key, kind, revoke_key
 from provisioner.domain.timing import rotation_due
 from provisioner.domain.trials import is_refused, refusal_is_certain_at

@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import assert_never
 
-from provisioner.domain.model import Snapshot, Stored, Trial, TrialResult
+from provisioner.domain.memory import Trial, TrialResult
+from provisioner.domain.model import Stored
+from provisioner.domain.snapshot import Snapshot
 
 
 def next_trial(snapshot: Snapshot, trial: Trial) -> datetime | None:

@@ -7,7 +7,9 @@ from typing import assert_never
 from provisioner.domain import events
 from provisioner.domain.decide import decide
 from provisioner.domain.errors import ConflictError, IssuerUnavailableError, ProvisionerError
-from provisioner.domain.model import IssuedToken, Memory, Snapshot, Stored, TrialResult
+from provisioner.domain.memory import Memory, TrialResult
+from provisioner.domain.model import IssuedToken, Stored
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Copy, Decision, Effect, Mint, Revoke, TryStored
 from provisioner.domain.trials import refusal_is_certain_at
 from provisioner.engine import recollection

@@ -6,18 +6,10 @@ from dataclasses import replace
 from threading import Lock
 
 from provisioner.domain.errors import ProvisionerError
-from provisioner.domain.model import (
-    Destination,
-    IssuedToken,
-    Listing,
-    ManagedToken,
-    Memory,
-    Snapshot,
-    Stored,
-    Trigger,
-    Unreadable,
-)
+from provisioner.domain.memory import Memory
+from provisioner.domain.model import Destination, IssuedToken, Listing, ManagedToken, Stored, Trigger, Unreadable
 from provisioner.domain.repair import repaired
+from provisioner.domain.snapshot import Snapshot
 from provisioner.engine.world import World
 
 

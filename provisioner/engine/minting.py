@@ -16,15 +16,8 @@ from provisioner.domain.errors import (
     StoreUnavailableError,
 )
 from provisioner.domain.mark import Mark
-from provisioner.domain.model import (
-    CreateRequest,
-    IssuedToken,
-    MintedToken,
-    Record,
-    Snapshot,
-    Stored,
-    Unreadable,
-)
+from provisioner.domain.model import CreateRequest, IssuedToken, MintedToken, Record, Stored, Unreadable
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Mint
 from provisioner.domain.timing import whole_seconds
 from provisioner.engine.gather import list_tokens

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-from provisioner.domain.model import Memory, Trigger
+from provisioner.domain.memory import Memory
+from provisioner.domain.model import Trigger
 
 
 class Recall:

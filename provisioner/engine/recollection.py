@@ -4,19 +4,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from provisioner.domain.checks import out_of_step, truth_is_unreadable
-from provisioner.domain.model import (
-    Backoff,
-    EndedAttempt,
-    Fence,
-    Listing,
-    Memory,
-    Snapshot,
-    Stored,
-    Trial,
-    TrialResult,
-    Unreadable,
-)
+from provisioner.domain.memory import Backoff, EndedAttempt, Fence, Memory, Trial, TrialResult
+from provisioner.domain.model import Listing, Stored, Unreadable
 from provisioner.domain.retirement import current_since, retirements
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import (
     GATHER_KEY,
     TRY_KEY,

@@ -7,8 +7,10 @@ from typing import Final
 from provisioner.domain import events
 from provisioner.domain.decide import decide
 from provisioner.domain.errors import ProvisionerError
-from provisioner.domain.model import ManagedToken, Memory, Snapshot, Stored, Trigger, Unreadable
+from provisioner.domain.memory import Memory
+from provisioner.domain.model import ManagedToken, Stored, Trigger, Unreadable
 from provisioner.domain.scrub import scrub
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import GATHER_KEY, Decision, Effect, Refuse, Rest, Revoke, kind
 from provisioner.engine import recollection
 from provisioner.engine.apply import StepFailedError, apply

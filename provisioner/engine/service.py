@@ -10,8 +10,10 @@ from typing import Final, TypeVar
 from provisioner.domain import events
 from provisioner.domain.decide import Answer, answers, decide
 from provisioner.domain.errors import ConfigurationError, IssuerUnavailableError, ProvisionerError
-from provisioner.domain.model import IssuedToken, Listing, ManagedToken, Memory, Snapshot, Trigger, Unreadable
+from provisioner.domain.memory import Memory
+from provisioner.domain.model import IssuedToken, Listing, ManagedToken, Trigger, Unreadable
 from provisioner.domain.retirement import Retirement, held_by_copies, retirements
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import TokenStatus, status_of
 from provisioner.domain.steps import Decision, TryStored, revoke_key
 from provisioner.domain.trials import refusal_is_certain_at

@@ -15,10 +15,11 @@ import structlog
 import yaml
 from rich.console import Console
 
-from provisioner.domain.model import Damaged, MintedToken, Record, Snapshot, Stored
+from provisioner.domain.model import Damaged, MintedToken, Record, Stored
 from provisioner.domain.record import read_document, to_document
 from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
 from provisioner.domain.secret import SecretText
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Copy, Decision, Mint, Rest, Revoke, TryStored
 from provisioner.engine.minting import Rotated
 from provisioner.engine.reconcile import Outcome

@@ -14,7 +14,8 @@ import pytest
 from provisioner.domain.decide import answers
 from provisioner.domain.errors import IssuerRefusedError, OutcomeUnknownError, ProvisionerError
 from provisioner.domain.mark import Mark
-from provisioner.domain.model import CreateRequest, IssuedToken, Memory
+from provisioner.domain.memory import Memory
+from provisioner.domain.model import CreateRequest, IssuedToken
 from provisioner.domain.status import status_of
 from provisioner.engine.gather import Listings
 from provisioner.engine.observed import ObservedIssuer, ObservedStore

@@ -13,7 +13,7 @@ import pytest
 
 from provisioner.domain.decide import decide
 from provisioner.domain.events import LookFailed, StepFailed
-from provisioner.domain.model import Memory
+from provisioner.domain.memory import Memory
 from provisioner.domain.status import State, TokenStatus, status_of
 from provisioner.domain.steps import Refuse, Rest
 from provisioner.engine.gather import Listings, gather

@@ -10,19 +10,10 @@ from datetime import datetime, timedelta
 from provisioner.domain import checks, decide
 from provisioner.domain.errors import OutcomeUnknownError, StoreUnavailableError
 from provisioner.domain.mark import Mark, Owner
-from provisioner.domain.model import (
-    IssuedToken,
-    Listing,
-    Memory,
-    MintedToken,
-    Record,
-    Snapshot,
-    Stored,
-    TrialResult,
-    Trigger,
-    Unreadable,
-)
+from provisioner.domain.memory import Memory, TrialResult
+from provisioner.domain.model import IssuedToken, Listing, MintedToken, Record, Stored, Trigger, Unreadable
 from provisioner.domain.secret import SecretText
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Finding, Mint
 from provisioner.engine import gather, recollection
 from provisioner.engine.minting import Rotation

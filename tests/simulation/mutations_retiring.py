@@ -10,16 +10,10 @@ from typing import Any, Final
 
 from provisioner.domain import retirement
 from provisioner.domain.errors import ProvisionerError
-from provisioner.domain.model import (
-    EndedAttempt,
-    IssuedToken,
-    Memory,
-    Record,
-    Reservation,
-    Snapshot,
-    Stored,
-)
+from provisioner.domain.memory import EndedAttempt, Memory
+from provisioner.domain.model import IssuedToken, Record, Reservation, Stored
 from provisioner.domain.retirement import Retirement
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Copy, Decision, Revoke
 from provisioner.engine import apply, recollection
 from provisioner.engine.world import World

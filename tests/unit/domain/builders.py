@@ -12,29 +12,24 @@ from typing import Final
 from uuid import NAMESPACE_URL, uuid5
 
 from provisioner.domain.mark import Mark, Owner
+from provisioner.domain.memory import Backoff, EndedAttempt, Fence, Memory, Trial, TrialResult
 from provisioner.domain.model import (
     Absent,
-    Backoff,
     Content,
     Damaged,
     Destination,
-    EndedAttempt,
-    Fence,
     Foreign,
     IssuedToken,
     Listing,
     ManagedToken,
-    Memory,
     Record,
-    Snapshot,
     Stored,
-    Trial,
-    TrialResult,
     Trigger,
     Unreadable,
     Window,
 )
 from provisioner.domain.secret import SecretText
+from provisioner.domain.snapshot import Snapshot
 
 SECOND: Final = timedelta(seconds=1)
 MINUTE: Final = timedelta(minutes=1)

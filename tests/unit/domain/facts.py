@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 
-from provisioner.domain.model import Snapshot
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Copy, Mint, Refuse, Rest, Revoke
 from tests.unit.domain.builders import (
     DAY,

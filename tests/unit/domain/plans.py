@@ -2,8 +2,9 @@
 
 from datetime import datetime
 
-from provisioner.domain.model import IssuedToken, Listing, Snapshot
+from provisioner.domain.model import IssuedToken, Listing
 from provisioner.domain.retirement import Retirement, retirements
+from provisioner.domain.snapshot import Snapshot
 from tests.unit.domain.builders import NOW, a_listing, an_issued
 
 

@@ -6,24 +6,20 @@ from typing import Final
 from hypothesis import strategies as st
 
 from provisioner.domain.mark import Owner
+from provisioner.domain.memory import EndedAttempt, Fence, Memory, Trial, TrialResult
 from provisioner.domain.model import (
     Absent,
     Content,
     Destination,
-    EndedAttempt,
-    Fence,
     IssuedToken,
     Listing,
     ManagedToken,
-    Memory,
     Record,
     Reservation,
-    Snapshot,
     Stored,
-    Trial,
-    TrialResult,
     Unreadable,
 )
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import GATHER_KEY, MINT_KEY, TRY_KEY
 from tests.unit.domain.builders import (
     DAY,

@@ -16,16 +16,8 @@ from provisioner.domain.checks import (
     trigger_is_pending,
     truth_is_unreadable,
 )
-from provisioner.domain.model import (
-    Listing,
-    ManagedToken,
-    Record,
-    Reservation,
-    Snapshot,
-    Stored,
-    Trigger,
-    Unreadable,
-)
+from provisioner.domain.model import Listing, ManagedToken, Record, Reservation, Stored, Trigger, Unreadable
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import GATHER_KEY, Mint, Refuse, Rest
 from provisioner.domain.timing import rotation_due
 from tests.unit.domain.builders import (

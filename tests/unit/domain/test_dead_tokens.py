@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from provisioner.domain.checks import stored_token_is_dead
-from provisioner.domain.model import Listing, Reservation, Snapshot, Stored, Trial, TrialResult, Unreadable
+from provisioner.domain.memory import Trial, TrialResult
+from provisioner.domain.model import Listing, Reservation, Stored, Unreadable
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import TRY_KEY, Mint, TryStored
 from tests.unit.domain.builders import (
     CURRENT,

@@ -7,7 +7,9 @@ import pytest
 
 from provisioner.domain import checks
 from provisioner.domain.decide import CHAIN, NOTHING_IS_DUE, answers, decide
-from provisioner.domain.model import Reservation, Snapshot, TrialResult
+from provisioner.domain.memory import TrialResult
+from provisioner.domain.model import Reservation
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Mint, Rest, TryStored
 from provisioner.domain.timing import rotation_due
 from tests.unit.domain.builders import (

@@ -13,9 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from provisioner.domain.decide import answers, decide
-from provisioner.domain.model import Absent, Foreign, IssuedToken, Listing, Record, Reservation, Snapshot, Stored
-from provisioner.domain.model import TrialResult as Result
+from provisioner.domain.memory import TrialResult as Result
+from provisioner.domain.model import Absent, Foreign, IssuedToken, Listing, Record, Reservation, Stored
 from provisioner.domain.retirement import retirements
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import status_of
 from provisioner.domain.steps import Copy, Decision, Mint, Refuse, Rest, Revoke, TryStored
 from tests.unit.domain.builders import DAY, MINUTE, NOW, OWNER, secret_of

@@ -8,14 +8,7 @@ import pytest
 from provisioner.domain.checks import (
     destination_differs,
 )
-from provisioner.domain.model import (
-    Absent,
-    Content,
-    Foreign,
-    Reservation,
-    Stored,
-    Unreadable,
-)
+from provisioner.domain.model import Absent, Content, Foreign, Reservation, Stored, Unreadable
 from provisioner.domain.steps import Copy
 from tests.unit.domain.builders import (
     CURRENT,

@@ -5,13 +5,8 @@ from datetime import datetime
 
 import pytest
 
-from provisioner.domain.model import (
-    Absent,
-    Fence,
-    Record,
-    Reservation,
-    Stored,
-)
+from provisioner.domain.memory import Fence
+from provisioner.domain.model import Absent, Record, Reservation, Stored
 from provisioner.engine import recollection
 from tests.unit.domain.builders import (
     CURRENT,

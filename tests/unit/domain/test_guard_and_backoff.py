@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 import pytest
 
 from provisioner.domain.decide import decide
-from provisioner.domain.model import Backoff, Content, IssuedToken, Listing, Stored, TrialResult, Unreadable
+from provisioner.domain.memory import Backoff, TrialResult
+from provisioner.domain.model import Content, IssuedToken, Listing, Stored, Unreadable
 from provisioner.domain.steps import MINT_KEY, Copy, Mint, Rest, Revoke
 from tests.unit.domain.builders import (
     DAY,

@@ -5,11 +5,9 @@ from datetime import timedelta
 import pytest
 
 from provisioner.domain.mark import Owner
-from provisioner.domain.model import (
-    IssuedToken,
-    Snapshot,
-)
+from provisioner.domain.model import IssuedToken
 from provisioner.domain.retirement import live_marked, retirements
+from provisioner.domain.snapshot import Snapshot
 from tests.unit.domain.builders import (
     CURRENT,
     DAY,

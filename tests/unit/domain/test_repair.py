@@ -6,9 +6,11 @@ from datetime import timedelta
 import pytest
 
 from provisioner.domain.mark import Mark, Owner
-from provisioner.domain.model import Damaged, IssuedToken, Listing, Memory, Record, Snapshot, Stored, Trial, TrialResult
+from provisioner.domain.memory import Memory, Trial, TrialResult
+from provisioner.domain.model import Damaged, IssuedToken, Listing, Record, Stored
 from provisioner.domain.repair import repaired
 from provisioner.domain.retirement import live_marked, retirements
+from provisioner.domain.snapshot import Snapshot
 from tests.builders import (
     DAY,
     HOUR,

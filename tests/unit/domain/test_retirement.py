@@ -11,16 +11,8 @@ from datetime import datetime
 import pytest
 
 from provisioner.domain.mark import Owner
-from provisioner.domain.model import (
-    IssuedToken,
-    Listing,
-    Memory,
-    Reservation,
-    Stored,
-    Trial,
-    TrialResult,
-    Unreadable,
-)
+from provisioner.domain.memory import Memory, Trial, TrialResult
+from provisioner.domain.model import IssuedToken, Listing, Reservation, Stored, Unreadable
 from provisioner.domain.retirement import Retirement, is_proven, retirements, stored_since
 from tests.unit.domain.builders import (
     CURRENT,

@@ -6,7 +6,9 @@ from datetime import datetime
 import pytest
 
 from provisioner.domain.decide import decide
-from provisioner.domain.model import Memory, Reservation, Snapshot, Stored, TrialResult, Unreadable
+from provisioner.domain.memory import Memory, TrialResult
+from provisioner.domain.model import Reservation, Stored, Unreadable
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import State, TokenStatus, status_of
 from provisioner.domain.steps import GATHER_KEY, MINT_KEY
 from provisioner.domain.timing import rotation_due

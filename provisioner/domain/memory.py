@@ -1,0 +1,102 @@
+"""What a process remembers of a name from its own doing, and safely forgets when it crashes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from provisioner.domain.model import IssuedToken, Stored
+
+
+class TrialResult(StrEnum):
+    """What came of using a token."""
+
+    WORKS = "works"
+    REFUSED = "refused"
+    NO_ANSWER = "no answer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """The last time that the stored token was used, to see whether it works."""
+
+    token_id: str
+    revision: str
+    """The primary's revision it was read from: an edit by hand moves it, and asks for a new trial."""
+    result: TrialResult
+    tried_at: datetime
+    refused_since: datetime | None = None
+    """Since when it has been refused without a break."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndedAttempt:
+    """A rotation that this very process began and has given up: it will never write that token again."""
+
+    rotation_id: str
+    ended_at: datetime
+    may_land: bool
+    """Whether a write of it may be under way yet, so that it must be fenced off before the token is revoked."""
+    on_request: bool = False
+    """Whether a person asked for its end: then it has no overlap."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """A rewrite of the unchanged record, after which no write can land of any token that existed before it."""
+
+    revision: str
+    """The primary's revision that the rewrite produced."""
+    rotation_ids: frozenset[str]
+    """The rotations seen on the lists before the rewrite: those that it fences off."""
+    stored_since: datetime | None = None
+    """Since when the store held what was written again, None when that was nothing: no overlap begins anew by it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backoff:
+    """Failures of one effect, and when it may be tried again."""
+
+    failures: int
+    retry_at: datetime
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What a process knows about a name from its own doing. Losing it costs time, never safety."""
+
+    trial: Trial | None = None
+    ended: tuple[EndedAttempt, ...] = ()
+    fence: Fence | None = None
+    backoffs: Mapping[str, Backoff] = field(default_factory=dict)
+    """By the effect's key, see ``domain.steps``."""
+    listed: Mapping[str, tuple[IssuedToken, ...]] = field(default_factory=dict)
+    """Our tokens of this name as each issuer last listed them: they count while it gives no list."""
+    expires_at: datetime | None = None
+    """When the stored token ends, as last seen: it bounds the waits while the store cannot be read."""
+
+    def must_wait(self, key: str, now: datetime) -> Backoff | None:
+        """Give the backoff that still forbids the effect at ``now``."""
+        backoff = self.backoffs.get(key)
+        return backoff if backoff is not None and backoff.retry_at > now else None
+
+    def trial_of(self, stored: Stored) -> Trial | None:
+        """Give the trial of just what is stored now, if there has been one."""
+        trial, record = self.trial, stored.record
+        if trial is None or record is None:
+            return None
+        return trial if (trial.token_id, trial.revision) == (record.token_id, stored.revision) else None
+
+    def fence_at(self, revision: str) -> Fence | None:
+        """Give our own fence, while the store still is at its revision."""
+        return self.fence if self.fence is not None and self.fence.revision == revision else None
+
+    def is_fenced(self, rotation_id: str, revision: str) -> bool:
+        """Tell whether the store still is at a revision that fences that rotation off."""
+        fence = self.fence_at(revision)
+        return fence is not None and rotation_id in fence.rotation_ids
+
+    def ended_attempt(self, rotation_id: str) -> EndedAttempt | None:
+        """Give the attempt, if this very process began and ended that rotation."""
+        return next((attempt for attempt in self.ended if attempt.rotation_id == rotation_id), None)

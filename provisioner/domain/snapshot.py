@@ -1,0 +1,68 @@
+"""All that a decision about one name may depend on, besides the time."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from provisioner.domain.memory import Memory
+from provisioner.domain.model import IssuedToken, Listing, ManagedToken, Record, Stored, Trigger, Unreadable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """Everything that a decision about one name may depend on, besides the time."""
+
+    token: ManagedToken
+    primary: Stored | Unreadable
+    copies: tuple[Stored | Unreadable, ...] = ()
+    """The other destinations, in the configuration's order."""
+    listings: Mapping[str, Listing | Unreadable]
+    """By issuer: every configured one."""
+    trigger: Trigger | None = None
+    memory: Memory = field(default_factory=Memory)
+
+    @property
+    def record(self) -> Record | None:
+        """The primary's record, when it was read and is a whole one."""
+        return self.primary.record if isinstance(self.primary, Stored) else None
+
+    @property
+    def current(self) -> IssuedToken | None:
+        """The stored token as its issuer lists it, when it does."""
+        listing = self.listings.get(self.record.issuer) if self.record else None
+        return listing.find(self.record.token_id) if self.record and isinstance(listing, Listing) else None
+
+    @property
+    def life(self) -> tuple[datetime, datetime] | None:
+        """The stored token's beginning and end: the issuer's word before the record's."""
+        record, current = self.record, self.current
+        if record is None:
+            return None
+        created = current.created_at if current else None
+        expires = current.expires_at if current else None
+        return created or record.issued_at, expires or record.expires_at
+
+    @property
+    def pending_trigger(self) -> Trigger | None:
+        """The manual trigger, unless the stored record knows of it already."""
+        honoured = (
+            self.trigger is not None and self.record is not None and self.record.has_honoured(self.trigger.request_id)
+        )
+        return None if honoured else self.trigger
+
+    def marked(self) -> tuple[IssuedToken, ...]:
+        """All tokens of this name on every readable list, dead ones included."""
+        readable = (listing for listing in self.listings.values() if isinstance(listing, Listing))
+        return tuple(token for listing in readable for token in listing.of(self.token.owner))
+
+    def is_stored(self, token: IssuedToken) -> bool:
+        """Tell whether any readable destination holds it, by its id or its rotation: then it is never revoked.
+
+        Somebody may have written another id beside a token; its rotation tells all the same.
+        """
+        rotation_id = token.mark.rotation_id if token.mark is not None else None
+        records = (place.record for place in (self.primary, *self.copies) if isinstance(place, Stored))
+        return any(
+            record is not None and (record.token_id == token.token_id or record.rotation_id == rotation_id)
+            for record in records
+        )
