@@ -9,7 +9,7 @@ the world, the time, what each replica remembers and what each has been told sin
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from provisioner.domain.model import Trigger
@@ -31,6 +31,8 @@ class Bound:
     name: str
     deaths: int = 0
     faults: int = 0
+    slow: bool = False
+    """Whether a call may also be answered after every deadline, while the others act."""
     pauses: int = 0
     """How often PAUSE goes by."""
     anywhere: bool = False
@@ -44,7 +46,14 @@ BOUNDS: Final = (
     Bound(name="two switches, one pause", switches=2, pauses=1),
     Bound(name="one switch, one pause, one death", switches=1, pauses=1, deaths=1),
     Bound(name="one switch, one pause, one fault", switches=1, pauses=1, faults=1),
-    Bound(name="one after the other, one pause anywhere, one fault", switches=0, pauses=1, anywhere=True, faults=1),
+    Bound(
+        name="one after the other, one pause anywhere, one fault",
+        switches=0,
+        pauses=1,
+        anywhere=True,
+        faults=1,
+        slow=True,
+    ),
 )
 
 
@@ -67,6 +76,8 @@ class Explored:
     states: int = 0
     ends: int = 0
     """Different states in which nobody had anything left to do; from each, everything came to rest."""
+    rested: set[int] = field(default_factory=set, repr=False)
+    """The worlds from which that was seen: at rest every process begins anew, so that nothing else counts."""
 
 
 class Play:
@@ -78,6 +89,7 @@ class Play:
         self.stage.notice = self._remember
         self._passes = [1, 1]
         self._switches, self._last = bound.switches, -1
+        self._hashes: dict[str, tuple[int, int]] = {}
         self._left = {"die": bound.deaths, "fail": bound.faults, "pause": bound.pauses}
 
     def choices(self) -> list[Choice]:
@@ -130,7 +142,8 @@ class Play:
             yield "die", number, "die"
         if self._left["fail"]:
             for fault in FAULTS.get(replica.call, ()):
-                yield "fail", number, fault.name
+                if self._bound.slow or fault is not Fault.SLOW:
+                    yield "fail", number, fault.name
 
     def _interrupts(self, number: int) -> bool:
         return self._last not in {-1, number} and self.stage.replicas[self._last].is_busy
@@ -146,7 +159,7 @@ class Play:
             self._switches,
             self._last if self._switches is not None else 0,
         )
-        return hash((rig.clock.now(), self._world(), replicas, repr(rig.memories), late, left))
+        return hash((self.world(), replicas, repr(rig.memories), late, left))
 
     def _remember(self, replica: Replica) -> None:
         """What a call is answered follows from what the world is like now."""
@@ -155,14 +168,24 @@ class Play:
         queued = tuple(map(tuple, (*rig.store.faults.queues.values(), *rig.issuer.faults.queues.values())))
         replica.history = hash((replica.history, replica.call, rig.clock.now(), world, queued))
 
-    def _world(self) -> int:
-        return hash((self._stored(), self._issued()))
+    def world(self) -> int:
+        """Give what makes this world differ from others, whatever anybody knows of it."""
+        return hash((self.stage.rig.clock.now(), self._stored(), self._issued()))
 
     def _stored(self) -> int:
-        return hash(repr(self.stage.rig.store.versions))
+        store = self.stage.rig.store
+        return self._hashed("stored", store.changes, store.versions)
 
     def _issued(self) -> int:
-        return hash(repr(self.stage.rig.issuer.tokens))
+        issuer = self.stage.rig.issuer
+        return self._hashed("issued", issuer.changes, issuer.tokens)
+
+    def _hashed(self, what: str, changes: int, content: object) -> int:
+        """Give the hash of a content that has been changed so often, worked out once."""
+        kept = self._hashes.get(what)
+        if kept is None or kept[0] != changes:
+            kept = self._hashes[what] = changes, hash(repr(content))
+        return kept[1]
 
 
 def explore(scenario: Scenario, bound: Bound) -> Explored:
@@ -194,12 +217,20 @@ def _follow(
         choices = play.choices()
         if not choices:
             explored.ends += 1
-            play.stage.rest()
+            _rest(play, explored)
             return
         first = choices[0]
         prefixes += [(*prefix, other) for other in choices[1:]]
         prefix = (*prefix, first)
         play.take(first)
+
+
+def _rest(play: Play, explored: Explored) -> None:
+    """Let everything come to rest, unless it has from this very world."""
+    world = play.world()
+    if world not in explored.rested:
+        explored.rested.add(world)
+        play.stage.rest()
 
 
 def _due() -> Rig:
