@@ -19,7 +19,7 @@ from provisioner.simulators.cluster import Cluster, ClusterToken, Knobs
 _PROFILE_KEYS: Final = frozenset(
     {"name", "product", "host", "port", "mgmt_token", "account_id", "cluster_id", "database", "token", "tls", "auth"}
 )
-_FOR_EVER: Final = timedelta(days=1)
+_A_WHILE: Final = timedelta(seconds=1)
 _WARNINGS: Final = (
     "warn\tplease copy the token and store it in a safe place",
     "warn\tthis is the *only time* you will see the token",
@@ -78,7 +78,7 @@ def _authenticate(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -
             "To log in, open your browser at https://login.invalid/activate and enter the code ABCD-EFGH",
             file=sys.stderr,
         )
-        SystemClock().sleep(_FOR_EVER)
+        _hang()
         _fail("device login was not completed")
 
 
@@ -111,7 +111,7 @@ def _create(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None
     token, string = cluster.create(options.description, expires_at)
     _kill("after_create", cluster)
     if cluster.take("hang_create"):
-        SystemClock().sleep(_FOR_EVER)
+        _hang()
     if cluster.take("lose_answer"):
         _fail("rpc error: code = Unavailable desc = error reading from server: EOF")
     if options.format == "table" or knobs.style == "text":
@@ -129,7 +129,7 @@ def _list(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
     if cluster.take("fail_list"):
         _fail("rpc error: code = Unavailable desc = connection error: connection refused")
     if cluster.take("hang_list"):
-        SystemClock().sleep(_FOR_EVER)
+        _hang()
     tokens = sorted(cluster.tokens(), key=lambda token: _sort_key(token, options.sort))
     if options.format == "json":
         if knobs.warn == "stdout":
@@ -148,7 +148,7 @@ def _revoke(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None
     if cluster.take("fail_revoke"):
         _fail("rpc error: code = Internal desc = the cluster made a mistake")
     if cluster.take("hang_revoke"):
-        SystemClock().sleep(_FOR_EVER)
+        _hang()
     if not options.force:
         print("Are you sure? [y/N] ", end="", flush=True)
         if sys.stdin.readline().strip().lower() != "y":
@@ -158,6 +158,14 @@ def _revoke(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None
     _kill("after_revoke", cluster)
     if missing:
         _fail(f"rpc error: code = NotFound desc = token {missing[0]} not found")
+
+
+def _hang() -> None:
+    """Never answer; but end, when whoever called is gone, so that a rehearsal leaves nothing behind."""
+    caller, clock = os.getppid(), SystemClock()
+    while os.getppid() == caller:
+        clock.sleep(_A_WHILE)
+    _fail("the caller is gone")
 
 
 def _kill(moment: str, cluster: Cluster) -> None:
