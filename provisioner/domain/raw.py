@@ -20,7 +20,8 @@ def read_raw(token: str, metadata: Mapping[str, str], owner: Owner, destination:
     """
     tag = metadata.get(OWNER_TAG)
     if tag is not None and tag != str(owner) and not destination.adopt:
-        return Foreign(why=f"its tag {OWNER_TAG} is {tag!r}"), True
+        is_mark = tag.startswith("provisioner/")  # else it may be anything, a secret too
+        return Foreign(why=f"its tag {OWNER_TAG} is {tag!r}" if is_mark else f"its tag {OWNER_TAG} is not ours"), True
     slots = [slot for slot in slots_in(metadata) if slot.belongs_to(token)]
     readings = [(_read(slot, token, tag, owner), slot) for slot in slots]
     for content, slot in readings:

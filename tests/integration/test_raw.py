@@ -7,13 +7,16 @@ from typing import Any
 import hvac
 import pytest
 
-from provisioner.domain.errors import ConflictError
+from provisioner.domain.errors import ConflictError, StoreRefusedError, StoreUnavailableError
 from provisioner.domain.mark import OWNER_TAG
 from provisioner.domain.model import Absent, Damaged, Destination, Foreign, Format, Record, Reservation
 from provisioner.domain.slots import is_slot_key, slots_in
 from provisioner.ports.store import Store
 from provisioner.simulators.openbao import OpenBao
-from tests.aws import Died
+from provisioner.simulators.secrets_manager_server import SecretsManagerServer
+from tests import vault
+from tests.aws import Died, a_store
+from tests.aws import secret_of as secret_of_aws
 from tests.bare import Backend, InVault, a_bare_place, in_aws
 from tests.builders import OWNER, a_record, uid
 
@@ -68,26 +71,25 @@ def test_consumers_read_the_bare_string(backend: Backend, place: Destination) ->
         assert secret_of(number) not in str(beside)
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("who", ["the same", "another"])
 @pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
-def test_death_at_every_request(backend: Backend, who: str, *, first: bool, after: bool) -> None:
-    """Whenever a write's process dies, what is read is the old or the new record, and the repeated write ends well."""
+def test_death_at_every_request(backend: Backend, who: str, *, first: bool) -> None:
+    """Whichever request of a write is its process's last, the old or the new record is read; the repeat ends well."""
     for call in range(1, MOST_REQUESTS):
         place = a_bare_place()
-        if not write_and_die(backend, place, call, who=who, first=first, after=after):
+        if not write_and_die(backend, place, call, who=who, first=first):
             assert call > (1 if first else 2)
             return
     raise AssertionError("a write has more requests than that")
 
 
-def write_and_die(backend: Backend, place: Destination, call: int, *, who: str, first: bool, after: bool) -> bool:
-    """Let a write die at that request and look at what it left; give whether it came so far."""
+def write_and_die(backend: Backend, place: Destination, call: int, *, who: str, first: bool) -> bool:
+    """Let a write die right after that request and look at what it left; give whether it came so far."""
     with backend.store() as store, backend.store() as other:
         if not first:
             rotate(store, place, 1)
         before = store.read(place, OWNER)
-        backend.die_at(store, call, after=after)
+        backend.die_at(store, call, after=True)
         try:
             store.write(place, OWNER, a_record(2), before.revision)
         except Died:
@@ -251,3 +253,95 @@ def test_every_field_survives(backend: Backend, place: Destination) -> None:
         assert (stored.content, stored.faithful) == (record, True)
         rotate(store, place, 2)
         assert store.read(place, OWNER).content == a_record(2)
+
+
+def test_requests_in_vault(openbao: OpenBao, place: Destination) -> None:
+    """Looking costs one request, as in JSON; writing one for the slot, and one to tidy up where there is something."""
+    with vault.a_store(openbao.address, vault.root_login(openbao)) as store:
+        store.preflight(place)
+        sent = vault.count_requests(store)
+        rotate(store, place, 1)
+        data, metadata = f"/v1/secret/data/{place.path}", f"/v1/secret/metadata/{place.path}"
+        begins = [f"PATCH {metadata}", f"POST {metadata}", f"PATCH {metadata}"]
+        assert sent == [f"GET {data}", *begins, f"POST {data}", f"PATCH {metadata}"]
+        for number, tidies in ((2, []), (3, [f"PATCH {metadata}"])):
+            sent.clear()
+            rotate(store, place, number)
+            assert sent == [f"GET {data}", f"PATCH {metadata}", f"POST {data}", *tidies]
+        assert root_version(openbao, place) == 3
+
+
+def root_version(server: OpenBao, place: Destination) -> int:
+    """Give the newest version's number: what stands beside it moves none."""
+    client = hvac.Client(url=server.address, token=server.root_token.reveal())
+    try:
+        return int(client.secrets.kv.v2.read_secret_metadata(path=place.path)["data"]["current_version"])
+    finally:
+        client.session.close()
+
+
+def test_policy_in_vault(openbao: OpenBao, root: hvac.Client, place: Destination) -> None:
+    """The documented policy is enough; without its second line preflight names it, and nothing is written."""
+    data = f'path "secret/data/{place.path}" {{ capabilities = ["create", "read", "update"] }}'
+    with vault.a_store(openbao.address, vault.login_with_policy(root, data)) as store:
+        revision = store.read(place, OWNER).revision
+        with pytest.raises(
+            StoreRefusedError, match=r'metadata/.* lacks create and patch and update; add: path "secret/m'
+        ):
+            store.preflight(place)
+        with pytest.raises(StoreRefusedError, match=r"custom metadata .* was denied"):
+            store.write(place, OWNER, a_record(), revision)
+        assert store.read(place, OWNER).content == Absent()
+    beside = f'path "secret/metadata/{place.path}" {{ capabilities = ["create", "patch", "read", "update"] }}'
+    with vault.a_store(openbao.address, vault.login_with_policy(root, data + beside)) as store:
+        store.preflight(place)
+        rotate(store, place, 1, 2, 3)
+        assert store.read(place, OWNER).content == a_record(3)
+
+
+def test_requests_in_aws(aws: SecretsManagerServer, place: Destination) -> None:
+    """Looking costs a second request for the tags; writing one for the slot, and one to take away the oldest."""
+    with a_store(aws.address) as store:
+        rotate(store, place, 1)
+        assert aws.requests == ["GetSecretValue", "DescribeSecret", "CreateSecret"]
+        look, label = ["GetSecretValue", "DescribeSecret"], "UpdateSecretVersionStage"
+        for number, tidies in ((2, []), (3, ["UntagResource"])):
+            aws.requests.clear()
+            rotate(store, place, number)
+            assert aws.requests == [*look, "TagResource", "PutSecretValue", "GetSecretValue", label, label, *tidies]
+
+
+def test_previous_label_is_on_the_bare_predecessor(aws: SecretsManagerServer, place: Destination) -> None:
+    """AWSCURRENT and AWSPREVIOUS are the bare strings of the token and its predecessor."""
+    with a_store(aws.address) as store:
+        rotate(store, place, 1, 2)
+    versions = secret_of_aws(aws, place.path).versions.values()
+    values = {stage: version.value["SecretString"] for version in versions for stage in version.stages}
+    assert values == {"AWSCURRENT": secret_of(2), "AWSPREVIOUS": secret_of(1)}
+
+
+def test_change_between_value_and_tags_is_read_again(aws: SecretsManagerServer, place: Destination) -> None:
+    """Tags of another version than the value's say nothing about it."""
+    with a_store(aws.address) as store, a_store(aws.address) as other:
+        rotate(store, place, 1)
+        revision = other.read(place, OWNER).revision
+        waiting = [a_record(2)]
+
+        def between(operation: str) -> None:
+            if operation == "DescribeSecret" and waiting:
+                other.write(place, OWNER, waiting.pop(), revision)
+
+        aws.knobs.before = between
+        with pytest.raises(StoreUnavailableError, match="changed while it was read"):
+            store.read(place, OWNER)
+        assert store.read(place, OWNER).content == a_record(2)
+
+
+def test_full_tags_are_refused_before_the_commit(aws: SecretsManagerServer, place: Destination) -> None:
+    """Where other people's tags leave no room, nothing is written, and the old token stays."""
+    with a_store(aws.address) as store, in_aws(aws.address) as person:
+        rotate(store, place, 1)
+        person.change(place.path, {f"theirs-{number}": "x" for number in range(47)})
+        with pytest.raises(StoreUnavailableError, match="LimitExceeded"):
+            rotate(store, place, 2)
+        assert store.read(place, OWNER).content == a_record(1)
