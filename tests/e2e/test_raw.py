@@ -6,8 +6,11 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
+
 from provisioner.app import opened
 from provisioner.domain.mark import OWNER_TAG
+from provisioner.domain.model import Trigger
 from tests.aws import ACCESS_KEY, REGION, SECRET_KEY, Moto
 from tests.bare import in_aws
 from tests.builders import uid
@@ -75,12 +78,12 @@ def test_bare_token_in_vault(site: Site) -> None:
     for number in (1, 2):
         assert rotate(site, number).status == 0
         tokens.append(consumed(site))
-    assert rotate(site, 1).status == 0  # the same request again rotates nothing
+    with opened(site.config) as application:  # the same request again rotates nothing
+        application.service.rotate(application.service.tokens, Trigger(request_id=uid(1)))
     assert consumed(site) == tokens[-1]
     assert site.stored("telegraf") == {"token": tokens[-1]}
     assert len(set(tokens)) == 3
     assert digest_of(tokens[-1]) in {token.digest for token in site.live("telegraf")}
-    assert site.run("plan").status == 0
     assert_untold(site, *tokens)
 
 
@@ -126,3 +129,29 @@ def test_bare_token_on_aws(tmp_path: Path, moto: Moto) -> None:
     assert second is not None
     assert {digest_of(first), digest_of(second)} == {token.digest for token in site.live("telegraf")}
     assert_untold(site, first, second)
+
+
+@pytest.mark.parametrize("primary", ["json", "raw"])
+def test_one_token_in_both_formats(site: Site, primary: str) -> None:
+    """JSON with a static field and the bare string hold the same token; who edits the copy has it put right."""
+    formats = [primary, "raw" if primary == "json" else "json"]
+    token = site.content["tokens"][0]
+    token["destinations"] = [
+        {"store": "vault", "path": site.path(f"telegraf-{each}"), "format": each} for each in formats
+    ]
+    token["extra"] = {"url": "https://cluster-host"}
+    reconcile(site)
+    first = site.stored("telegraf-raw")["token"]
+    with opened(site.config) as application:
+        application.service.rotate(application.service.tokens, Trigger(request_id=uid(1)))
+    second = site.stored("telegraf-raw")["token"]
+    assert second != first
+    assert site.stored("telegraf-raw") == {"token": second}
+    assert (site.stored("telegraf-json")["token"], site.stored("telegraf-json")["url"]) == (
+        second,
+        "https://cluster-host",
+    )
+    site.put(f"telegraf-{formats[1]}", site.stored(f"telegraf-{formats[1]}") | {"token": "mistyped by somebody"})
+    reconcile(site)
+    assert {site.stored(f"telegraf-{each}")["token"] for each in formats} == {second}
+    assert len(site.live("telegraf")) == 2

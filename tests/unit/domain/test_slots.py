@@ -144,3 +144,10 @@ def test_requests_that_are_remembered_always_have_room(requests: list[str]) -> N
 def test_usual_requests_are_all_remembered() -> None:
     """Sixteen request ids as we make them are kept."""
     assert requests_kept(uid(number) for number in range(20)) == tuple(map(uid, range(16)))
+
+
+def test_long_requests_are_forgotten_sooner() -> None:
+    """Of request ids that are long as they are spelled, as many are kept as have room."""
+    kept = requests_kept(["ü" * 100] * 16)
+    assert len(kept) == 1
+    assert slot_of(a_record(past_requests=kept), PLACE, longest=256)
