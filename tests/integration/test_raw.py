@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import hvac
@@ -13,7 +14,7 @@ from provisioner.domain.model import Absent, Damaged, Destination, Foreign, Form
 from provisioner.domain.slots import is_slot_key, slots_in
 from provisioner.ports.store import Store
 from provisioner.simulators.openbao import OpenBao
-from provisioner.simulators.secrets_manager_server import SecretsManagerServer
+from provisioner.simulators.secrets_manager_server import Fault, SecretsManagerServer
 from tests import vault
 from tests.aws import Died, a_store
 from tests.aws import secret_of as secret_of_aws
@@ -345,3 +346,16 @@ def test_full_tags_are_refused_before_the_commit(aws: SecretsManagerServer, plac
         with pytest.raises(StoreUnavailableError, match="LimitExceeded"):
             rotate(store, place, 2)
         assert store.read(place, OWNER).content == a_record(1)
+
+
+def test_refusal_that_repeats_what_was_sent(aws: SecretsManagerServer, place: Destination) -> None:
+    """An error that quotes the whole request tells neither token nor digest."""
+    with a_store(aws.address) as store:
+        rotate(store, place, 1)
+        for operation in ("TagResource", "PutSecretValue"):
+            aws.knobs.queues[operation] = [Fault.ECHO]
+            with pytest.raises(StoreRefusedError) as caught:
+                rotate(store, place, 2)
+            told = vault.everything_told(caught.value)
+            assert sha256(secret_of(2).encode()).hexdigest()[:12] not in told
+            assert secret_of(2) not in told
