@@ -149,6 +149,8 @@ METHODS = (
     "get_secret_value",
     "put_secret_value",
     "restore_secret",
+    "tag_resource",
+    "untag_resource",
     "update_secret_version_stage",
 )
 

@@ -6,6 +6,7 @@ Every time is an aware UTC datetime, every duration a timedelta.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol, Self
 
 from provisioner.domain.mark import Mark, Owner
@@ -19,6 +20,15 @@ class Window(Protocol):
 
     def next_opening(self, moment: datetime) -> datetime | None:
         """Give ``moment`` itself while the window is open, else its next opening, or None if there is none."""
+
+
+class Format(StrEnum):
+    """How a destination holds a token."""
+
+    JSON = "json"
+    """One JSON object with all fields."""
+    RAW = "raw"
+    """The bare token, with the fields in tags or metadata."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +45,7 @@ class Destination:
     """Static fields stored beside the token."""
     adopt: bool = False
     """Whether a foreign secret already there may be taken over."""
+    format: Format = Format.JSON
 
     def __str__(self) -> str:
         """Name the place in messages, as STORE:PATH."""

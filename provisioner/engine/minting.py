@@ -17,6 +17,7 @@ from provisioner.domain.errors import (
 )
 from provisioner.domain.mark import Mark
 from provisioner.domain.model import CreateRequest, IssuedToken, MintedToken, Record, Stored, Unreadable
+from provisioner.domain.slots import requests_kept
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Mint
 from provisioner.domain.timing import whole_seconds
@@ -26,7 +27,6 @@ from provisioner.engine.world import World
 EXPIRY_TOLERANCE: Final = timedelta(minutes=1)
 _FIRST_PAUSE: Final = timedelta(milliseconds=250)
 _LONGEST_PAUSE: Final = timedelta(seconds=10)
-_REQUESTS_REMEMBERED: Final = 16
 
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ class Rotation:
             issuer=self._token.issuer,
             stored_at=now,
             request_id=trigger.request_id if trigger else None,
-            past_requests=honoured[:_REQUESTS_REMEMBERED],
+            past_requests=requests_kept(honoured),
             compromised=trigger.compromised if trigger else False,
             predecessors=self._predecessors,
         )

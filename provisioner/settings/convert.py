@@ -1,13 +1,13 @@
 """From the file's shape to the domain's types: defaults filled in, durations and windows made of texts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from provisioner.domain.mark import Owner
-from provisioner.domain.model import Destination, ManagedToken
-from provisioner.settings.model import Defaults, TokenSettings, WindowSettings
+from provisioner.domain.model import Destination, Format, ManagedToken
+from provisioner.settings.model import Defaults, DestinationSettings, TokenSettings, WindowSettings
 from provisioner.settings.windows import CronWindow
 
 ROTATE_AT: Final = 0.66
@@ -25,10 +25,7 @@ def managed_tokens(
 def managed_token(instance: str, token: TokenSettings, defaults: Defaults, drift_interval: timedelta) -> ManagedToken:
     """Give one token with its defaults filled in."""
     rotate_at, rotate_before = _rotation_point(token, defaults)
-    destinations = tuple(
-        Destination(store=place.store, path=place.path, fields=place.fields, extra=token.extra, adopt=place.adopt)
-        for place in token.destinations
-    )
+    destinations = tuple(_destination(place, token.extra) for place in token.destinations)
     return ManagedToken(
         owner=Owner(instance, token.name),
         issuer=token.issuer,
@@ -44,6 +41,18 @@ def managed_token(instance: str, token: TokenSettings, defaults: Defaults, drift
         window=None if token.window is None else _window(token.window),
         labels=token.labels,
         destinations=destinations,
+    )
+
+
+def _destination(place: DestinationSettings, extra: Mapping[str, str]) -> Destination:
+    """Give one place; the static fields stand in JSON alone."""
+    return Destination(
+        store=place.store,
+        path=place.path,
+        fields=place.fields,
+        extra={} if place.format == "raw" else extra,
+        adopt=place.adopt,
+        format=Format(place.format),
     )
 
 

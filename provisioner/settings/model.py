@@ -222,6 +222,9 @@ class DestinationSettings(Section):
     path: StorePath
     fields: dict[str, str] = Field(default_factory=dict, description="Our field name: the name consumers read it by.")
     adopt: bool = Field(default=False, description="Take over a foreign secret that is already there.")
+    format: Literal["json", "raw"] = Field(
+        default="json", description="One JSON object, or the bare token with our fields in tags or custom metadata."
+    )
 
 
 class TokenSettings(Section):

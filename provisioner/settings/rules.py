@@ -11,6 +11,7 @@ from provisioner.settings.aws_rules import aws_problems
 from provisioner.settings.convert import managed_token
 from provisioner.settings.durations import write_duration
 from provisioner.settings.model import AwsStoreSettings, Defaults, DestinationSettings, StoreSettings, TokenSettings
+from provisioner.settings.raw_rules import raw_problems
 
 _SAMPLES: Final = 53
 _FIRST_SAMPLE: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -30,6 +31,7 @@ def problems(
         yield from _both_points(key, token.rotate_at, token.rotate_before)
         for index, place in enumerate(token.destinations):
             yield from _fields(f"{key}.destinations[{index}]", place, token.extra)
+        yield from raw_problems(key, token, stores)
         managed = managed_token("x", token, defaults, timedelta(minutes=15))
         yield from policy_problems(key, managed)
         for index, place in enumerate(token.destinations):

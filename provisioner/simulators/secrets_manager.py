@@ -4,7 +4,8 @@ It is strict where emulators are lenient: a version never changes, a deleted sec
 from where it is, and 65,536 bytes are the most. ``secrets_manager_server`` puts it behind AWS's own protocol.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -16,6 +17,9 @@ CURRENT: Final = "AWSCURRENT"
 PREVIOUS: Final = "AWSPREVIOUS"
 LONGEST_VALUE: Final = 65_536
 MOST_STAGES: Final = 20
+MOST_TAGS: Final = 50
+_TAG_KEY: Final = re.compile(r"(?!aws:)[\w .:/=+@-]{1,128}")
+_TAG_VALUE: Final = re.compile(r"[\w .:/=+@-]{0,256}")
 _VERSION_ID: Final = range(32, 65)
 _ACCOUNT: Final = "123456789012"
 
@@ -79,6 +83,8 @@ class SecretsManager:
             "UpdateSecretVersionStage": self._update_stage,
             "DeleteSecret": self._delete,
             "RestoreSecret": self._restore,
+            "TagResource": self._tag,
+            "UntagResource": self._untag,
             "DescribeKey": self._describe_key,
         }
         if operation not in operations:
@@ -105,7 +111,7 @@ class SecretsManager:
             raise RejectionError("EncryptionFailure", f"Secrets Manager can't encrypt with the KMS key {key}.")
         secret = SimulatedSecret(
             name=name,
-            tags=list(request.get("Tags") or ()),
+            tags=_tags(request.get("Tags") or ()),
             kms_key_id=key,
             changed_at=self._clock.now(),
             replicas=[str(copy["Region"]) for copy in request.get("AddReplicaRegions") or ()],
@@ -208,6 +214,18 @@ class SecretsManager:
             secret.deleted_until, secret.changed_at = None, self._clock.now()
         return _named(secret)
 
+    def _tag(self, request: Mapping[str, Any]) -> Answer:
+        secret = self._live(request)
+        tags = _tags([*secret.tags, *request["Tags"]])
+        secret.tags, secret.changed_at = tags, self._clock.now()
+        return {}
+
+    def _untag(self, request: Mapping[str, Any]) -> Answer:
+        secret = self._live(request)
+        secret.tags = [tag for tag in secret.tags if tag["Key"] not in request["TagKeys"]]
+        secret.changed_at = self._clock.now()
+        return {}
+
     def _describe_key(self, request: Mapping[str, Any]) -> Answer:
         key = str(request["KeyId"])
         if key not in self.keys:
@@ -246,6 +264,17 @@ class SecretsManager:
 def _named(secret: SimulatedSecret) -> Answer:
     arn = f"arn:aws:secretsmanager:eu-west-1:{_ACCOUNT}:secret:{secret.name}-AbCdEf"
     return {"ARN": arn, "Name": secret.name}
+
+
+def _tags(given: Iterable[Any]) -> list[Any]:
+    """Give the tags that come of those, the last of a key counting; RejectionError for what AWS does not take."""
+    tags = {str(tag["Key"]): str(tag.get("Value") or "") for tag in given}
+    if len(tags) > MOST_TAGS:
+        raise RejectionError("LimitExceededException", f"A secret has at most {MOST_TAGS} tags.")
+    for key, value in tags.items():
+        if _TAG_KEY.fullmatch(key) is None or _TAG_VALUE.fullmatch(value) is None:
+            raise RejectionError("InvalidParameterException", f"The tag {key} or its value is not valid.")
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _value(request: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -4,7 +4,6 @@ The facts about answers are those of AWS's own documentation, as ``provisioner/s
 them; ``docs/aws.md`` has the picture.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -13,16 +12,18 @@ from typing import Final
 
 from provisioner.domain.errors import StoreRefusedError, StoreUnavailableError
 from provisioner.domain.mark import OWNER_TAG, Owner
-from provisioner.domain.model import Absent, Content, Destination, Foreign, Record, Reservation, Stored
-from provisioner.domain.record import read_document
+from provisioner.domain.model import Absent, Content, Destination, Foreign, Format, Record, Reservation, Stored
+from provisioner.domain.raw import slot_keys_of
 from provisioner.ports.clock import Clock
 from provisioner.stores.aws_access import Access
 from provisioner.stores.aws_errors import DeniedError, MissingError, RejectedError
+from provisioner.stores.aws_raw import document_in, read_text
 from provisioner.stores.aws_sightings import Sightings
 from provisioner.stores.aws_states import EMPTY, NOTHING, described, may_restore, revision_of, rotation_of
 from provisioner.stores.aws_wire import Description, Version, Wire
 from provisioner.stores.aws_writing import NewSecrets, Writing
 from provisioner.stores.pace import Pace
+from provisioner.stores.slot_sightings import Beside, SlotSightings
 
 KNOWN_FOR: Final = timedelta(minutes=5)
 _LIKE_AN_ARN: Final = re.compile(r".*-[A-Za-z0-9]{6}")
@@ -47,8 +48,10 @@ class AwsSecretsManagerStore:
         self._name, self._clock, self._new_secrets = name, clock, new_secrets or NewSecrets()
         pace = Pace(writes_per_second, clock, longest=timeout)
         self._wire = Wire(store=name, access=access, timeout=timeout, pace=pace)
-        self._sightings = Sightings(clock)
-        self._writing = Writing(self._wire, self._sightings, new_secrets=self._new_secrets, fresh_id=fresh_id)
+        self._sightings, self._beside = Sightings(clock), SlotSightings()
+        self._writing = Writing(
+            self._wire, self._sightings, self._beside, new_secrets=self._new_secrets, fresh_id=fresh_id
+        )
         self._refusals: dict[str, tuple[str, float]] = {}
         self._key_is_usable_until = float("-inf")
 
@@ -82,9 +85,11 @@ class AwsSecretsManagerStore:
             version = self._wire.value(path)
         except RejectedError as error:
             return self._without_value(destination, owner, error)
-        content, faithful = _content(version, owner, destination)
+        description = self._description_beside(destination, version)
+        tags = {} if description is None else description.tags
+        content, faithful = read_text(version, tags, owner, destination)
         known = self._sightings.at(path, version.version_id)
-        written_at = known.written_at if known is not None else self._current_since(destination, version)
+        written_at = known.written_at if known is not None else self._current_since(destination, version, description)
         self._sightings.note(path, revision=version.version_id, rotation_id=rotation_of(content), written_at=written_at)
         return Stored(
             destination=destination,
@@ -128,14 +133,34 @@ class AwsSecretsManagerStore:
 
     # --- reading --------------------------------------------------------------------------------------
 
-    def _current_since(self, destination: Destination, version: Version) -> datetime | None:
+    def _description_beside(self, destination: Destination, version: Version) -> Description | None:
+        """Look at the tags, where the value is not a JSON object or is to be none: at those of this very version."""
+        is_raw = destination.format is Format.RAW
+        if version.text is None or (not is_raw and document_in(version.text) is not None):
+            return None
+        description = self._described(destination)
+        if description.current != version.version_id:
+            raise StoreUnavailableError(f"{destination} changed while it was read: it is read again")
+        kept = slot_keys_of(version.text, description.tags)
+        beside = Beside(revision=version.version_id, texts=description.tags, kept=kept)
+        self._beside.note(destination.path, beside)
+        return description
+
+    def _described(self, destination: Destination) -> Description:
+        """Describe what was there a moment ago."""
+        description = described(self._wire, destination)
+        if description is None:
+            raise StoreUnavailableError(f"{destination} changed while it was read: it is read again")
+        return description
+
+    def _current_since(
+        self, destination: Destination, version: Version, description: Description | None
+    ) -> datetime | None:
         """Give since when at the latest AWSCURRENT is where it is: labels move long after a version was created.
 
         Whatever else was changed of the secret since lengthens it, which is the safe side.
         """
-        description = described(self._wire, destination)
-        if description is None:
-            raise StoreUnavailableError(f"{destination} changed while it was read: it is read again")
+        description = description or self._described(destination)
         return max(filter(None, (version.created_at, description.changed_at)), default=None)
 
     def _without_value(self, destination: Destination, owner: Owner, error: RejectedError) -> Stored:
@@ -206,16 +231,3 @@ class AwsSecretsManagerStore:
         for region, status in description.replicas.items():
             if status == "Failed":
                 yield f"the copy of {destination} in {region} has failed: consumers there read an old token"
-
-
-def _content(version: Version, owner: Owner, destination: Destination) -> tuple[Content, bool]:
-    """Read the value; what is no JSON object was not written by us."""
-    if version.text is None:
-        return Foreign(why="its value is binary"), True
-    try:
-        document = json.loads(version.text)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        return Foreign(why="its value is not a JSON object"), True
-    return read_document(document, owner, destination)

@@ -125,6 +125,15 @@ class Wire:
         call = self._call("taking AWSPENDING off", name, "UpdateSecretVersionStage")
         self._write(call, {"SecretId": name, "VersionStage": PENDING, "RemoveFromVersionId": version_id})
 
+    def tag(self, name: str, tags: Mapping[str, str]) -> None:
+        """Put tags beside those that are there; the same again changes nothing."""
+        listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+        self._write_tags(self._call("tagging", name, "TagResource"), {"SecretId": name, "Tags": listed})
+
+    def untag(self, name: str, keys: Sequence[str]) -> None:
+        """Take tags away; those that are not there do not matter."""
+        self._write_tags(self._call("untagging", name, "UntagResource"), {"SecretId": name, "TagKeys": list(keys)})
+
     def restore(self, name: str) -> None:
         """Cancel the deletion of the secret."""
         self._write(self._call("restoring", name, "RestoreSecret"), {"SecretId": name})
@@ -151,11 +160,18 @@ class Wire:
         )
 
     def _write(self, call: Call, arguments: Mapping[str, object]) -> Landed:
+        self._wait_for_turn(call)
+        return self._send(call, arguments, _landed)
+
+    def _write_tags(self, call: Call, arguments: Mapping[str, object]) -> None:
+        self._wait_for_turn(call)
+        self._send(call, arguments, lambda answer: answer["ResponseMetadata"])
+
+    def _wait_for_turn(self, call: Call) -> None:
         if not self._pace.wait():
             raise StoreUnavailableError(
                 f"{call.doing} was put off: more writes are waiting than writes_per_second lets through in time"
             )
-        return self._send(call, arguments, _landed)
 
     def _send(self, call: Call, arguments: Mapping[str, object], read: Callable[[Mapping[str, Any]], T]) -> T:
         """Make one request; raises one of the Store port's errors, or a RejectedError for the store to explain."""

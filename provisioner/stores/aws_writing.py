@@ -4,7 +4,6 @@ The move of AWSCURRENT names the version that was gathered: that one request is 
 before it is read by nobody, and a version that was not promoted by then is never promoted by anybody.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,11 +13,12 @@ from typing import Final
 from provisioner.domain.errors import ConflictError, ProvisionerError, StoreRefusedError, StoreUnavailableError
 from provisioner.domain.mark import OWNER_TAG, Owner
 from provisioner.domain.model import Destination, Record, Reservation
-from provisioner.domain.record import to_document
 from provisioner.stores.aws_errors import ExistsError, RejectedError, StateError
+from provisioner.stores.aws_raw import slot_for, to_text
 from provisioner.stores.aws_sightings import Sightings
 from provisioner.stores.aws_states import DELETED, EMPTY, NOTHING, described, may_restore, revision_of
 from provisioner.stores.aws_wire import CURRENT, PENDING, PREVIOUS, Landed, Wire
+from provisioner.stores.slot_sightings import SlotSightings
 
 LONGEST_VALUE: Final = 65_536
 """Bytes that AWS takes as one value."""
@@ -33,9 +33,9 @@ class NewSecrets:
     tags: Mapping[str, str] = field(default_factory=dict)
     replicate_to: Sequence[str] = ()
 
-    def settings(self, owner: Owner) -> dict[str, object]:
-        """Give the arguments of CreateSecret besides name and value."""
-        tags = dict(self.tags) | {OWNER_TAG: str(owner)}
+    def settings(self, owner: Owner, slot: Mapping[str, str]) -> dict[str, object]:
+        """Give the arguments of CreateSecret besides name and value; ``slot`` stands beside a bare token."""
+        tags = dict(self.tags) | dict(slot) | {OWNER_TAG: str(owner)}
         settings: dict[str, object] = {
             "Description": f"written by token-provisioner for {owner}",
             "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
@@ -59,24 +59,52 @@ class Writing:
     """Writes secrets, one attempt each. Safe for several threads."""
 
     def __init__(
-        self, wire: Wire, sightings: Sightings, *, new_secrets: NewSecrets, fresh_id: Callable[[], str]
+        self,
+        wire: Wire,
+        sightings: Sightings,
+        beside: SlotSightings,
+        *,
+        new_secrets: NewSecrets,
+        fresh_id: Callable[[], str],
     ) -> None:
         """Take what to write through; ``fresh_id`` gives an id that nobody has ever named."""
-        self._wire, self._sightings, self._new_secrets, self._fresh_id = wire, sightings, new_secrets, fresh_id
+        self._wire, self._sightings, self._beside = wire, sightings, beside
+        self._new_secrets, self._fresh_id = new_secrets, fresh_id
 
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> Written:
         """Write, if the secret still is at ``expected``; raises as the Store port says."""
-        text = json.dumps(to_document(content, owner, destination))
+        text, slot = to_text(content, owner, destination), slot_for(content, destination)
         _require_short(destination, text)
         if expected == NOTHING:
-            return self._create(destination, owner, content, text)
+            return self._create(destination, content, text, self._new_secrets.settings(owner, slot))
         base = self._base(destination, owner, expected)
-        return self._replace(destination, content, text, base, expected)
+        if slot:
+            self._tag(destination, base, slot)
+        written = self._replace(destination, content, text, base, expected)
+        self._tidy(destination, owner, slot, expected)
+        return written
 
-    def _create(self, destination: Destination, owner: Owner, content: Record | Reservation, text: str) -> Written:
+    def _tag(self, destination: Destination, base: str | None, slot: Mapping[str, str]) -> None:
+        """Put the slot before its token: until that is promoted it belongs to nothing."""
+        try:
+            self._wire.tag(destination.path, slot)
+        except RejectedError as error:
+            raise self._why_rejected(destination, base, error) from error
+
+    def _tidy(self, destination: Destination, owner: Owner, slot: Mapping[str, str], replaced: str) -> None:
+        """After the commit say whose it is, and take away what belongs to no token any more, if it can be done."""
+        stale = self._beside.stale(destination.path, replaced, slot)
+        with suppress(ProvisionerError):
+            if slot and not self._beside.is_tagged(destination.path, replaced, owner):
+                self._wire.tag(destination.path, {OWNER_TAG: str(owner)})
+            if stale:
+                self._wire.untag(destination.path, stale)
+
+    def _create(
+        self, destination: Destination, content: Record | Reservation, text: str, settings: Mapping[str, object]
+    ) -> Written:
         """Create the secret; who comes second finds it there."""
         version_id = next(self._version_ids(destination, content, NOTHING))
-        settings = self._new_secrets.settings(owner)
         try:
             landed = self._wire.create(destination.path, text, version_id, _secrets(content), **settings)
         except ExistsError:

@@ -14,14 +14,17 @@ from urllib.parse import quote
 import hvac
 import hvac.exceptions
 
-from provisioner.domain.errors import ProvisionerError, StoreRefusedError
-from provisioner.domain.mark import Owner
-from provisioner.domain.model import Destination, Record, Reservation, Stored
-from provisioner.domain.record import read_document, to_document
+from provisioner.domain.errors import ProvisionerError, StoreRefusedError, StoreUnavailableError
+from provisioner.domain.mark import OWNER_TAG, Owner
+from provisioner.domain.model import Destination, Format, Record, Reservation, Stored
+from provisioner.domain.raw import slot_keys_of
 from provisioner.domain.secret import SecretText
+from provisioner.domain.slots import slot_of
 from provisioner.ports.clock import Clock
+from provisioner.stores.slot_sightings import Beside, SlotSightings
 from provisioner.stores.vault_auth import Body, ClientToken, VaultLogin
-from provisioner.stores.vault_capabilities import Capabilities
+from provisioner.stores.vault_capabilities import DESCRIBING, WRITING, Capabilities
+from provisioner.stores.vault_raw import LONGEST_VALUE, custom_metadata, read_data, to_data
 from provisioner.stores.vault_wire import DeniedError, Wire, json_object
 
 FEWEST_VERSIONS: Final = 3
@@ -53,6 +56,7 @@ class VaultStore:
         self._wire = Wire(store=name, address=address, namespace=namespace, ca_cert=ca_cert, timeout=timeout)
         self._client_token = ClientToken(login, self._post, clock)
         self._capabilities = Capabilities(self._granted, clock)
+        self._beside = SlotSightings()
         self._lock = Lock()
         self._mount_is_known = False
 
@@ -66,48 +70,58 @@ class VaultStore:
     def preflight(self, destination: Destination) -> None:
         """Ask what may be done, for every path seen so far in one question; known for five minutes."""
         self._require_version_2(destination)
-        path = self._data_path(destination)
-        missing = self._capabilities.lacking(path)
-        if missing:
-            policy = f'path "{path}" {{ capabilities = ["create", "read", "update"] }}'
-            raise StoreRefusedError(
-                f"store {self._name} would not accept a write at {path}: the policy lacks {' and '.join(missing)}; "
-                f"add: {policy}"
-            )
+        self._note(destination)
+        for path, needed in self._written_paths(destination).items():
+            missing = self._capabilities.lacking(path, needed)
+            if missing:
+                policy = f'path "{path}" {{ capabilities = [{", ".join(map(_quoted, sorted({*needed, "read"})))}] }}'
+                raise StoreRefusedError(
+                    f"store {self._name} would not accept a write at {path}: the policy lacks {' and '.join(missing)}; "
+                    f"add: {policy}"
+                )
 
     def read(self, destination: Destination, owner: Owner) -> Stored:
         """Read the newest version; a deleted one is Absent at its own revision."""
-        self._capabilities.note(self._data_path(destination))
+        self._note(destination)
         document, metadata = self._newest(destination)
         if not metadata:  # version 1 says the same of everything
             self._require_version_2(destination)
-        content, faithful = read_document(document, owner, destination)
+        revision, custom = str(metadata.get("version", NEVER_WRITTEN)), custom_metadata(metadata)
+        content, faithful, token = read_data(document, custom, owner, destination)
+        kept = frozenset[str]() if token is None else slot_keys_of(token, custom)
+        self._beside.note(destination.path, Beside(revision=revision, texts=custom, kept=kept))
         return Stored(
             destination=destination,
-            revision=str(metadata.get("version", NEVER_WRITTEN)),
+            revision=revision,
             content=content,
             written_at=_moment(metadata.get("created_time")),
             faithful=faithful,
         )
 
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
-        """Write a new version with ``cas`` = the version gathered."""
+        """Write a new version with ``cas`` = the version gathered; that request alone decides."""
         version = int(expected)
+        is_raw = destination.format is Format.RAW and isinstance(content, Record)
 
         def request(client: hvac.Client) -> str:
-            document = to_document(content, owner, destination)  # here, where it leaves: no frame of ours keeps it
+            document = to_data(content, owner, destination)  # here, where it leaves: no frame of ours keeps it
             answer = client.secrets.kv.v2.create_or_update_secret(
                 path=destination.path, secret=document, cas=version, mount_point=self._mount
             )
             return str(json_object(answer)["data"]["version"])
 
         secrets = (content.token,) if isinstance(content, Record) else ()
+        slot = slot_of(content, destination, longest=LONGEST_VALUE) if is_raw and isinstance(content, Record) else {}
         try:
-            return self._call(request, f"writing {destination}", writes=True, secrets=secrets)
+            if slot:
+                self._put_beside(destination, slot)
+            revision = self._call(request, f"writing {destination}", writes=True, secrets=secrets)
         except StoreRefusedError:
             self._capabilities.forget()
             self._mount_is_known = False
             raise
+        self._tidy(destination, owner, slot, expected)
+        return revision
 
     def check(self, destinations: Sequence[tuple[Destination, Owner]]) -> Sequence[str]:
         """Warn where fewer versions are kept than a token inside its overlap needs, and where secrets end."""
@@ -117,7 +131,7 @@ class VaultStore:
         by_mount = self._settings(f"{self._mount}/config")
         warnings = []
         for destination, _ in destinations:
-            self._capabilities.note(self._data_path(destination))
+            self._note(destination)
             own = self._settings(f"{self._mount}/metadata/{destination.path}")
             warnings += _warnings(destination, own, by_mount)
         return warnings
@@ -129,6 +143,47 @@ class VaultStore:
             with suppress(ProvisionerError):
                 self._post("auth/token/revoke-self", {}, token, timeout=min(_PARTING, self._timeout))
         self._wire.close()
+
+    # --- what stands beside a bare token ------------------------------------------------------------------
+
+    def _put_beside(self, destination: Destination, texts: Mapping[str, str | None]) -> None:
+        """Merge into the custom metadata; a path that never was is begun first, without a version."""
+        if not self._merge(destination, texts):
+            self._begin(destination)
+            if not self._merge(destination, texts):
+                raise StoreUnavailableError(f"{destination} was destroyed while it was written: it is written again")
+
+    def _merge(self, destination: Destination, texts: Mapping[str, str | None]) -> bool:
+        """Merge, None taking a key away; False where there is nothing to merge with."""
+
+        def request(client: hvac.Client) -> bool:
+            headers = {"Content-Type": "application/merge-patch+json"}
+            body = {"custom_metadata": dict(texts)}
+            try:
+                client.adapter.request("patch", f"/v1/{self._metadata_path(destination)}", json=body, headers=headers)
+            except hvac.exceptions.InvalidPath:
+                return False
+            return True
+
+        return self._call(request, f"writing the custom metadata of {destination}")
+
+    def _begin(self, destination: Destination) -> None:
+        """Make the metadata of a path: 0 leaves ``max_versions`` to the mount. Whoever comes second changes nothing."""
+
+        def request(client: hvac.Client) -> None:
+            client.adapter.request("post", f"/v1/{self._metadata_path(destination)}", json={"max_versions": 0})
+
+        self._call(request, f"beginning the metadata of {destination}")
+
+    def _tidy(self, destination: Destination, owner: Owner, slot: Mapping[str, str], replaced: str) -> None:
+        """After the commit say whose it is, and take away what belongs to no token any more, if it can be done."""
+        path = destination.path
+        texts: dict[str, str | None] = dict.fromkeys(self._beside.stale(path, replaced, slot))
+        if slot and not self._beside.is_tagged(path, replaced, owner):
+            texts[OWNER_TAG] = str(owner)
+        if texts:
+            with suppress(ProvisionerError):
+                self._merge(destination, texts)
 
     # --- one request ------------------------------------------------------------------------------------
 
@@ -233,8 +288,24 @@ class VaultStore:
             return {}
         return data if isinstance(data, dict) else {}
 
-    def _data_path(self, destination: Destination) -> str:
-        return f"{self._mount}/data/{destination.path}"
+    def _note(self, destination: Destination) -> None:
+        """Include a destination in the next question for our capabilities."""
+        for path in self._written_paths(destination):
+            self._capabilities.note(path)
+
+    def _written_paths(self, destination: Destination) -> Mapping[str, frozenset[str]]:
+        """Give the paths that a write needs, each with what it needs there."""
+        paths = {f"{self._mount}/data/{destination.path}": WRITING}
+        if destination.format is Format.RAW:
+            paths[f"{self._mount}/metadata/{destination.path}"] = DESCRIBING
+        return paths
+
+    def _metadata_path(self, destination: Destination) -> str:
+        return quote(f"{self._mount}/metadata/{destination.path}")
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
 
 
 def _metadata_of_missing(error: hvac.exceptions.InvalidPath) -> dict[str, Any]:

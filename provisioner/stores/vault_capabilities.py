@@ -8,8 +8,10 @@ from typing import Final
 from provisioner.ports.clock import Clock
 
 KEPT: Final = timedelta(minutes=5)
-_WRITING: Final = frozenset({"create", "update"})
+WRITING: Final = frozenset({"create", "update"})
 """A first version needs the one, every later version the other."""
+DESCRIBING: Final = frozenset({"create", "patch", "update"})
+"""Custom metadata needs the first to begin, the second to be merged, the third where two begin at once."""
 
 Ask = Callable[[Sequence[str]], Mapping[str, object]]
 """Asks what we may do at those paths: lists of capabilities by path."""
@@ -23,7 +25,7 @@ class Capabilities:
         self._ask, self._clock = ask, clock
         self._seeing, self._asking = Lock(), Lock()
         self._seen: set[str] = set()
-        self._writable: frozenset[str] = frozenset()
+        self._held: Mapping[str, object] = {}
         self._fresh_until: float | None = None
 
     def note(self, path: str) -> None:
@@ -31,8 +33,8 @@ class Capabilities:
         with self._seeing:
             self._seen.add(path)
 
-    def lacking(self, path: str) -> tuple[str, ...]:
-        """Give the capabilities that writing ``path`` needs and we have not.
+    def lacking(self, path: str, needed: frozenset[str] = WRITING) -> tuple[str, ...]:
+        """Give the capabilities that a write needs at ``path`` and we have not.
 
         What is lacking is asked for again each time, so that a mended policy is seen at once.
         """
@@ -40,14 +42,13 @@ class Capabilities:
         with self._asking:
             now = self._clock.monotonic()
             fresh = self._fresh_until is not None and now < self._fresh_until
-            if fresh and path in self._writable:
+            if fresh and not _lacking(self._held.get(path), needed):
                 return ()
             with self._seeing:
                 paths = sorted(self._seen)
-            granted = self._ask(paths)
-            self._writable = frozenset(each for each in paths if not _lacking(granted.get(each)))
+            self._held = self._ask(paths)
             self._fresh_until = now + KEPT.total_seconds()
-            return _lacking(granted.get(path))
+            return _lacking(self._held.get(path), needed)
 
     def forget(self) -> None:
         """Ask anew next time: a write was refused."""
@@ -55,6 +56,6 @@ class Capabilities:
             self._fresh_until = None
 
 
-def _lacking(capabilities: object) -> tuple[str, ...]:
+def _lacking(capabilities: object, needed: frozenset[str]) -> tuple[str, ...]:
     held = set(capabilities) if isinstance(capabilities, list) else set()
-    return () if "root" in held else tuple(sorted(_WRITING - held))
+    return () if "root" in held else tuple(sorted(needed - held))

@@ -9,7 +9,7 @@ import hvac
 import pytest
 
 from provisioner.domain.errors import ConflictError
-from provisioner.domain.model import Absent, Destination, Foreign, Record, Reservation
+from provisioner.domain.model import Absent, Destination, Foreign, Format, Record, Reservation
 from provisioner.domain.record import to_document
 from provisioner.ports.store import Store
 from provisioner.runtime.clock import SystemClock
@@ -24,7 +24,9 @@ from tests.fakes.store import FakeStore
 PutByHand = Callable[[str, dict[str, object] | None], None]
 
 
-@pytest.fixture(params=["fake", "vault", "aws by moto", "aws, strict"])
+@pytest.fixture(
+    params=["fake", "vault", "aws by moto", "aws, strict", "vault, raw", "aws by moto, raw", "aws, strict, raw"]
+)
 def store_and_hand(request: pytest.FixtureRequest) -> Iterator[tuple[Store, PutByHand]]:
     """Give each store, and a person's way to write (None: to delete) in it."""
     match request.param:
@@ -34,7 +36,7 @@ def store_and_hand(request: pytest.FixtureRequest) -> Iterator[tuple[Store, PutB
                 fake,
                 lambda path, document: fake.put_by_hand(path, document) if document else fake.delete_newest(path),
             )
-        case "vault":
+        case "vault" | "vault, raw":
             yield from vault_and_hand(request)
         case _:
             yield from aws_and_hand(request)
@@ -87,9 +89,10 @@ def by_hand(store_and_hand: tuple[Store, PutByHand]) -> PutByHand:
 
 
 @pytest.fixture
-def place() -> Destination:
-    """Give a path of this test alone."""
-    return Destination(store="vault", path=f"contract/{uuid4()}")
+def place(request: pytest.FixtureRequest) -> Destination:
+    """Give a path of this test alone, in JSON or raw."""
+    is_raw = "raw" in request.node.callspec.params["store_and_hand"]
+    return Destination(store="vault", path=f"contract/{uuid4()}", format=Format.RAW if is_raw else Format.JSON)
 
 
 def test_nothing_there(store: Store, place: Destination) -> None:
@@ -172,7 +175,9 @@ def test_edit_by_hand_moves_the_revision(store: Store, by_hand: PutByHand, place
 
 def test_fields_and_extra(store: Store, place: Destination) -> None:
     """Mapped names and static fields are written, and read back as the same record."""
-    mapped = replace(place, fields={"token": "INFLUX_TOKEN", "owner": "managed_by"}, extra={"url": "https://x"})
+    mapped = replace(
+        place, format=Format.JSON, fields={"token": "INFLUX_TOKEN", "owner": "managed_by"}, extra={"url": "https://x"}
+    )
     store.write(mapped, OWNER, a_record(), store.read(mapped, OWNER).revision)
     assert store.read(mapped, OWNER).content == a_record()
     assert store.read(mapped, OWNER).faithful
