@@ -69,6 +69,8 @@ class Memory:
     trial: Trial | None = None
     ended: tuple[EndedAttempt, ...] = ()
     fence: Fence | None = None
+    confirmed: Mapping[str, str] = field(default_factory=dict)
+    """Destination -> the revision of it that the reader of its store has read, with what we had read ourselves."""
     backoffs: Mapping[str, Backoff] = field(default_factory=dict)
     """By the effect's key, see ``domain.steps``."""
     listed: Mapping[str, tuple[IssuedToken, ...]] = field(default_factory=dict)
@@ -87,6 +89,10 @@ class Memory:
         if trial is None or record is None:
             return None
         return trial if (trial.token_id, trial.revision) == (record.token_id, stored.revision) else None
+
+    def has_confirmed(self, stored: Stored) -> bool:
+        """Tell whether just what is stored now has been read by the reader of its store."""
+        return self.confirmed.get(str(stored.destination)) == stored.revision
 
     def fence_at(self, revision: str) -> Fence | None:
         """Give our own fence, while the store still is at its revision."""

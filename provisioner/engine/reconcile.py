@@ -11,7 +11,7 @@ from provisioner.domain.memory import Memory
 from provisioner.domain.model import ManagedToken, Stored, Trigger, Unreadable
 from provisioner.domain.scrub import scrub
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.steps import GATHER_KEY, Decision, Effect, Refuse, Rest, Revoke, kind
+from provisioner.domain.steps import GATHER_KEY, Confirm, Decision, Effect, Refuse, Rest, Revoke, TryStored, kind
 from provisioner.engine import recollection
 from provisioner.engine.apply import StepFailedError, apply
 from provisioner.engine.gather import Listings, gather
@@ -65,7 +65,7 @@ def reconcile(
             listings = Listings(world)  # the attempt may have left a token, which is to be seen at once
             continue
         memory, just_read = recollection.succeeded(applied.memory, step.key), applied.just_read
-        changed += 1
+        changed += not isinstance(step, TryStored | Confirm)  # these only look
         if applied.issued is not None:
             listings.note(applied.issued)
             revoked += [applied.issued.token_id] if isinstance(step, Revoke) else []

@@ -1,13 +1,13 @@
 """From the file's shape to the domain's types: defaults filled in, durations and windows made of texts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from provisioner.domain.mark import Owner
 from provisioner.domain.model import Destination, ManagedToken
-from provisioner.settings.model import Defaults, TokenSettings, WindowSettings
+from provisioner.settings.model import Defaults, StoreSettings, TokenSettings, WindowSettings
 from provisioner.settings.windows import CronWindow
 
 ROTATE_AT: Final = 0.66
@@ -16,17 +16,34 @@ T = TypeVar("T")
 
 
 def managed_tokens(
-    instance: str, tokens: Sequence[TokenSettings], defaults: Defaults, drift_interval: timedelta
+    instance: str,
+    tokens: Sequence[TokenSettings],
+    defaults: Defaults,
+    drift_interval: timedelta,
+    stores: Mapping[str, StoreSettings],
 ) -> tuple[ManagedToken, ...]:
     """Give every configured token with its defaults filled in."""
-    return tuple(managed_token(instance, token, defaults, drift_interval) for token in tokens)
+    return tuple(managed_token(instance, token, defaults, drift_interval, stores) for token in tokens)
 
 
-def managed_token(instance: str, token: TokenSettings, defaults: Defaults, drift_interval: timedelta) -> ManagedToken:
+def managed_token(
+    instance: str,
+    token: TokenSettings,
+    defaults: Defaults,
+    drift_interval: timedelta,
+    stores: Mapping[str, StoreSettings],
+) -> ManagedToken:
     """Give one token with its defaults filled in."""
     rotate_at, rotate_before = _rotation_point(token, defaults)
     destinations = tuple(
-        Destination(store=place.store, path=place.path, fields=place.fields, extra=token.extra, adopt=place.adopt)
+        Destination(
+            store=place.store,
+            path=place.path,
+            fields=place.fields,
+            extra=token.extra,
+            adopt=place.adopt,
+            has_reader=place.store in stores and stores[place.store].reader is not None,
+        )
         for place in token.destinations
     )
     return ManagedToken(

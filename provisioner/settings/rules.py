@@ -30,7 +30,7 @@ def problems(
         yield from _both_points(key, token.rotate_at, token.rotate_before)
         for index, place in enumerate(token.destinations):
             yield from _fields(f"{key}.destinations[{index}]", place, token.extra)
-        managed = managed_token("x", token, defaults, timedelta(minutes=15))
+        managed = managed_token("x", token, defaults, timedelta(minutes=15), stores)
         yield from policy_problems(key, managed)
         for index, place in enumerate(token.destinations):
             store = stores.get(place.store)

@@ -43,11 +43,15 @@ class VaultStore:
         mount: str,
         login: VaultLogin,
         clock: Clock,
+        reader: VaultLogin | None = None,
         namespace: str | None = None,
         ca_cert: Path | None = None,
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
-        """Take where it is and how to log in; nothing is asked yet. ``timeout`` is for one request."""
+        """Take where it is and how to log in; nothing is asked yet. ``timeout`` is for one request.
+
+        ``reader`` is how consumers log in, or somebody with their rights: what ``confirm`` reads by.
+        """
         self._name, self._mount, self._timeout = name, mount, timeout
         self._remedy = f"is a KV version 2 engine mounted at {mount!r}?"
         self._wire = Wire(store=name, address=address, namespace=namespace, ca_cert=ca_cert, timeout=timeout)
@@ -55,6 +59,18 @@ class VaultStore:
         self._capabilities = Capabilities(self._granted, clock)
         self._lock = Lock()
         self._mount_is_known = False
+        self._reader: VaultStore | None = None
+        if reader is not None:  # the same store with a session of its own, of which nothing but ``read`` is called
+            self._reader = VaultStore(
+                name=name,
+                address=address,
+                mount=mount,
+                login=reader,
+                clock=clock,
+                namespace=namespace,
+                ca_cert=ca_cert,
+                timeout=timeout,
+            )
 
     @property
     def name(self) -> str:
@@ -90,6 +106,18 @@ class VaultStore:
             faithful=faithful,
         )
 
+    def confirm(self, destination: Destination, owner: Owner) -> Stored:
+        """Read by the reader, on its own session; without one, by ourselves."""
+        if self._reader is None:
+            return self.read(destination, owner)
+        try:
+            return self._reader.read(destination, owner)
+        except StoreRefusedError as error:
+            path = self._data_path(destination)
+            raise StoreRefusedError(
+                f"the reader of store {self._name} was refused, grant it read on {path} ({error})"
+            ) from error
+
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
         """Write a new version with ``cas`` = the version gathered."""
         version = int(expected)
@@ -123,7 +151,9 @@ class VaultStore:
         return warnings
 
     def close(self) -> None:
-        """Revoke our own client token, as far as it can be done, and close the connections."""
+        """Revoke our own client token, as far as it can be done, and close the connections; the reader's, too."""
+        if self._reader is not None:
+            self._reader.close()
         token = self._client_token.give_up()
         if token is not None:
             with suppress(ProvisionerError):
