@@ -1,6 +1,7 @@
 """Whether consumers can read what is stored, as far as this process has seen it with the eyes of a store's reader."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from provisioner.domain.model import Destination, Stored
 from provisioner.domain.snapshot import Snapshot
@@ -16,7 +17,7 @@ def unconfirmed(snapshot: Snapshot) -> Iterator[tuple[Destination, str]]:
     for destination, place in places:
         if not destination.has_reader or snapshot.record is None or not isinstance(place, Stored):
             continue
-        if place.record == snapshot.record and not place.defects and not snapshot.memory.has_confirmed(place):
+        if place.record == snapshot.record and not place.defects and snapshot.memory.confirmation_of(place) is None:
             yield destination, place.revision
 
 
@@ -26,11 +27,19 @@ def unreadable(snapshot: Snapshot) -> str | None:
     return "; ".join(whys) or None
 
 
+def readable_since(snapshot: Snapshot) -> Iterator[datetime]:
+    """Give since when consumers can read what destinations hold, for those where they could not before."""
+    for place in (snapshot.primary, *snapshot.copies):
+        confirmation = snapshot.memory.confirmation_of(place) if isinstance(place, Stored) else None
+        if confirmation is not None and confirmation.since is not None:
+            yield confirmation.since
+
+
 def is_readable(snapshot: Snapshot, destination: Destination, place: Stored) -> bool | None:
     """Tell whether consumers can read the current token there; None: it has no reader, or has not been tried."""
     if not destination.has_reader or place.record is None or place.record != snapshot.record:
         return None
-    if snapshot.memory.has_confirmed(place):
+    if snapshot.memory.confirmation_of(place) is not None:
         return True
     return False if confirm_key(destination) in snapshot.memory.backoffs else None
 

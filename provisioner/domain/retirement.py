@@ -17,7 +17,7 @@ from provisioner.domain.model import (
     Stored,
     Unreadable,
 )
-from provisioner.domain.readers import unreadable
+from provisioner.domain.readers import readable_since, unreadable
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.timing import rfc3339, whole_seconds
 from provisioner.domain.trials import is_refused_for_good
@@ -129,7 +129,7 @@ def _held_everywhere_since(snapshot: Snapshot) -> datetime | None:
     """Give since when the last destination holds what the primary holds: its consumers have their overlap too."""
     copies = (copy for copy in snapshot.copies if isinstance(copy, Stored) and copy.record is not None)
     moments = (current_since(snapshot), *(copy.written_at for copy in copies if copy.record == snapshot.record))
-    return max((moment for moment in moments if moment is not None), default=None)
+    return max((moment for moment in (*moments, *readable_since(snapshot)) if moment is not None), default=None)
 
 
 def is_proven(snapshot: Snapshot) -> bool:

@@ -80,8 +80,9 @@ def _mint(world: World, snapshot: Snapshot, decision: Decision, step: Mint) -> A
             result=TrialResult.WORKS,
             now=world.clock.now(),
         )
-        if rotated.stored.destination.has_reader:
-            memory = recollection.confirmed(memory, rotated.stored.destination, rotated.stored.revision)
+        place = rotated.stored.destination
+        if place.has_reader:
+            memory = recollection.confirmed(memory, place, rotated.stored.revision, now=world.clock.now())
     return Applied(memory=memory, just_read=rotated.stored, issued=rotated.issued)
 
 
@@ -138,7 +139,8 @@ def _confirm(world: World, snapshot: Snapshot, step: Confirm) -> Applied:
     except ProvisionerError as error:
         raise AttemptFailedError(f"consumers cannot read {place}: {error}") from error
     world.observe(events.DestinationConfirmed(name=name, destination=str(place), revision=step.revision))
-    return Applied(memory=recollection.confirmed(snapshot.memory, place, step.revision))
+    memory = recollection.confirmed(snapshot.memory, place, step.revision, now=world.clock.now())
+    return Applied(memory=memory)
 
 
 def _revoke(world: World, snapshot: Snapshot, decision: Decision, step: Revoke) -> Applied:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from provisioner.domain.checks import out_of_step, truth_is_unreadable
-from provisioner.domain.memory import Backoff, EndedAttempt, Fence, Memory, Trial, TrialResult
+from provisioner.domain.memory import Backoff, Confirmation, EndedAttempt, Fence, Memory, Trial, TrialResult
 from provisioner.domain.model import Destination, Listing, Stored, Unreadable
 from provisioner.domain.readers import unconfirmed
 from provisioner.domain.retirement import current_since, retirements
@@ -82,16 +82,20 @@ def listed(memory: Memory, snapshot: Snapshot) -> Memory:
     return replace(memory, listed={**memory.listed, **tokens})
 
 
-def confirmed(memory: Memory, destination: Destination, revision: str) -> Memory:
-    """Remember that the reader of its store has read a destination at that revision."""
-    return replace(memory, confirmed={**memory.confirmed, str(destination): revision})
+def confirmed(memory: Memory, destination: Destination, revision: str, *, now: datetime) -> Memory:
+    """Remember that the reader of its store has read a destination at that revision; maybe after failures."""
+    had_failed = confirm_key(destination) in memory.backoffs
+    confirmation = Confirmation(revision=revision, since=now if had_failed else None)
+    return replace(memory, confirmed={**memory.confirmed, str(destination): confirmation})
 
 
 def moved(memory: Memory, before: Stored, revision: str) -> Memory:
     """Remember that we ourselves moved the revision without changing the token: what was seen of it still counts."""
     trial = memory.trial_of(before)
-    if memory.has_confirmed(before):
-        memory = confirmed(memory, before.destination, revision)
+    confirmation = memory.confirmation_of(before)
+    if confirmation is not None:
+        moved_on = replace(confirmation, revision=revision)
+        memory = replace(memory, confirmed={**memory.confirmed, str(before.destination): moved_on})
     return memory if trial is None else replace(memory, trial=replace(trial, revision=revision))
 
 

@@ -34,6 +34,8 @@ class FakeStore:
     """Paths that can be read alone."""
     kept_from_reader: set[str] = field(default_factory=set)
     """Paths that we can read, and consumers cannot."""
+    seen_by_reader: set[tuple[str, str]] = field(default_factory=set)
+    """Paths, and ids of the tokens that consumers have read there."""
     versions: dict[str, list[tuple[Document | None, datetime]]] = field(default_factory=dict)
     late: list[Callable[[], object]] = field(default_factory=list)
     changes: int = 0
@@ -63,7 +65,10 @@ class FakeStore:
         self._fail(self.faults.next("confirm"))
         if destination.path in self.kept_from_reader:
             raise StoreRefusedError(f"the fake store denied its reader {destination}: grant it read")
-        return self._stored(destination, owner)
+        stored = self._stored(destination, owner)
+        if stored.record is not None:
+            self.seen_by_reader.add((destination.path, stored.record.token_id))
+        return stored
 
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
         """See the port."""
