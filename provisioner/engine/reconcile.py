@@ -42,11 +42,12 @@ def reconcile(
 ) -> Outcome:
     """Take steps until the decision is to rest. Never raises for what goes wrong outside; says it instead."""
     just_read: Stored | None = None
+    looked_at: Snapshot | None = None
     failures: list[str] = []
     revoked: list[str] = []
     changed = 0
     for _ in range(MOST_STEPS):
-        snapshot = gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
+        snapshot = looked_at or gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
         snapshot = replace(snapshot, memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot))
         decision = decide(snapshot, world.clock.now())
         snapshot = _note_unreadable(world, snapshot, decision)
@@ -57,12 +58,15 @@ def reconcile(
             decision = decide(snapshot, world.clock.now())
             break
         _tell(world, token, decision)
+        looked_at = snapshot if isinstance(step, Confirm) else None  # that is a read like another
         try:
             applied = apply(world, snapshot, decision, step)
         except Exception as error:  # noqa: BLE001  # one name's trouble, a bug included, must not end the others
             memory, just_read = _failed(world, snapshot, decision, step, error), None
             failures.append(memory.backoffs[step.key].error)
-            listings = Listings(world)  # the attempt may have left a token, which is to be seen at once
+            listings = (
+                listings if looked_at else Listings(world)
+            )  # the attempt may have left a token, which is to be seen at once
             continue
         memory, just_read = recollection.succeeded(applied.memory, step.key), applied.just_read
         changed += not isinstance(step, TryStored | Confirm)  # these only look

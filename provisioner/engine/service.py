@@ -232,7 +232,7 @@ class Service:
             return apply(self._world, snapshot, decision, step).memory
         except (ProvisionerError, StepFailedError) as error:
             memory = error.memory if isinstance(error, StepFailedError) else snapshot.memory
-            why = str(error.__cause__ or error)
+            why = str(error.__cause__ if isinstance(error, StepFailedError) else error)
             return recollection.failed(memory, step.key, why, now=self._world.clock.now(), remaining=None, jitter=0)
 
     def _abandoned(self, listing: Listing, now: datetime) -> Iterable[Orphan]:
