@@ -1,5 +1,6 @@
-# The policy of the reader of store vault, in its namespace team-a, by `provisioner policy vault`: just what is used, for
-# just these paths. What is said to be in the default policy may be left out where the client token has that one.
+# The policy of the reader of store vault, in its namespace team-a, by
+# `provisioner policy vault`: exactly what is used. What is said to be in the default policy
+# may be left out where the client token has that one.
 
 # what consumers read
 path "secret/data/influx/telegraf-admin" {
