@@ -9,7 +9,7 @@ from provisioner.domain.checks import destination_differs, destination_is_unconf
 from provisioner.domain.memory import Backoff
 from provisioner.domain.model import Stored, Unreadable
 from provisioner.domain.overdue import late_destinations, revocation_is_overdue, rotation_is_overdue, secret_is_gone
-from provisioner.domain.readers import is_readable, unconfirmed
+from provisioner.domain.readers import is_readable, unconfirmed, unreadable
 from provisioner.domain.retirement import Retirement, held_by_copies, retirements
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Decision, Mint, Refuse, Rest, confirm_key, is_mint_key, kind, revoke_key
@@ -164,7 +164,7 @@ def _reason(snapshot: Snapshot, decision: Decision, now: datetime, retired: tupl
     if _is_out_of_step(snapshot, decision, now) and decision.fact != destination_differs.__name__:
         said.append(destination_differs(snapshot, now).message)
     if _is_kept_from_consumers(snapshot):
-        said.append(destination_is_unconfirmed(snapshot, now).message)
+        said.append(unreadable(snapshot))
     overdue = [plan.target.token_id for plan in retired if revocation_is_overdue(snapshot, plan, now)]
     if overdue:
         said.append(f"the revocation of {', '.join(overdue)} is overdue")

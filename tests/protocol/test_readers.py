@@ -169,3 +169,19 @@ def test_a_failed_look_is_tried_again_after_its_backoff() -> None:
     assert rig.reconcile().decision.step == outcome.decision.step
     rig.clock.advance(SECOND / 10)
     assert standing(rig, rig.reconcile()).state is State.OK
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("kept", [False, True])
+def test_process_that_dies_before_a_look_loses_nothing(count: int, kept: bool) -> None:  # noqa: FBT001  # a column of the table
+    """Before the read-back of a rotation, or a look after it: the rotation stands, and its predecessor waits."""
+    rig = provisioned(a_token(destinations=(READ_PLACE, READ_COPY)))
+    if kept:
+        rig.store.kept_from_reader.add(OTHER_PLACE.path)
+    died = rig.reconcile_and_die_before("confirm", count, Trigger(request_id="by hand"))
+    assert died == (count < 3)
+    assert rig.current_id == "token-2"
+    rig.pass_time(2 * HOUR)
+    assert rig.live_ids() == ({"token-1", "token-2"} if kept else {"token-2"})
+    rig.store.kept_from_reader.clear()
+    rig.settle()
