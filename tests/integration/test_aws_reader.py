@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,8 +10,21 @@ from provisioner.domain.errors import StoreRefusedError
 from provisioner.domain.model import Absent, Destination
 from provisioner.simulators.secrets_manager_server import Fault, SecretsManagerServer
 from provisioner.stores.aws_access import ATTEMPTS, Access, Role
+from provisioner.stores.aws_wire import Wire
 from tests.aws import REGION, Moto, a_store
 from tests.builders import OWNER, a_record
+
+
+def asked_through(wire: Wire) -> list[str]:
+    """Give a list that fills with how each request of a wire is signed from now on."""
+    signed: list[str] = []
+
+    def note(request: Any, **_: object) -> None:
+        header = request.headers["Authorization"]
+        signed.append(header.decode() if isinstance(header, bytes) else header)
+
+    wire._clients.get("secretsmanager", attempts=ATTEMPTS).meta.events.register("before-send.secretsmanager", note)
+    return signed
 
 
 def test_reader_reads_what_was_written_in_one_request(aws: SecretsManagerServer, place: Destination) -> None:
@@ -59,7 +73,10 @@ def test_reader_has_a_profile_of_its_own(
     monkeypatch.setenv("AWS_CONFIG_FILE", str(file))
     own = Access(region=REGION, endpoint_url=aws.address)
     with a_store(aws.address, reader=replace(own, profile="consumer")) as store:
-        assert store.confirm(place, OWNER).content == Absent()
+        ours = asked_through(store._wire)
         assert store._reader is not None
-        client = store._reader._clients.get("secretsmanager", attempts=ATTEMPTS)
-        assert client._request_signer._credentials.access_key == "theirs"
+        theirs = asked_through(store._reader)
+        assert store.confirm(place, OWNER).content == Absent()
+        assert ours == []
+        (authorization,) = theirs
+        assert "Credential=theirs/" in authorization
