@@ -1,6 +1,7 @@
 """Which kinds of issuers and stores there are: two dictionaries, kind -> factory. A client is imported when used."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, assert_never
 
@@ -11,6 +12,7 @@ from provisioner.ports.store import Store
 from provisioner.runtime.entropy import SystemEntropy
 from provisioner.settings.model import (
     AppRoleAuth,
+    AssumeRole,
     AwsStoreSettings,
     InfluxctlIssuerSettings,
     JwtAuth,
@@ -21,6 +23,7 @@ from provisioner.settings.model import (
     VaultStoreSettings,
 )
 from provisioner.settings.references import child_environment
+from provisioner.stores.aws_access import Access, Role
 from provisioner.stores.vault_auth import AppRoleLogin, JwtLogin, TokenLogin, VaultLogin
 
 
@@ -49,6 +52,7 @@ def _vault(name: str, settings: VaultStoreSettings, clock: Clock) -> Store:
         mount=settings.mount,
         namespace=settings.namespace,
         login=_vault_login(settings.auth),
+        reader=None if settings.reader is None else _vault_login(settings.reader),
         ca_cert=_there(settings.ca_cert, f"stores.{name}.ca_cert"),
         timeout=settings.timeout,
         clock=clock,
@@ -56,22 +60,22 @@ def _vault(name: str, settings: VaultStoreSettings, clock: Clock) -> Store:
 
 
 def _aws(name: str, settings: AwsStoreSettings, clock: Clock) -> Store:
-    from provisioner.stores.aws_access import Access, Role
     from provisioner.stores.aws_secrets_manager import AwsSecretsManagerStore
     from provisioner.stores.aws_writing import NewSecrets
 
-    role = settings.assume_role
     access = Access(
         region=settings.region,
         endpoint_url=settings.endpoint_url,
         profile=settings.profile,
-        role=None
-        if role is None
-        else Role(arn=role.role_arn, session_name=role.session_name, external_id=role.external_id),
+        role=_aws_role(settings.assume_role),
     )
+    reader = settings.reader
     return AwsSecretsManagerStore(
         name=name,
         access=access,
+        reader=None
+        if reader is None
+        else replace(access, profile=reader.profile or access.profile, role=_aws_role(reader.assume_role)),
         clock=clock,
         fresh_id=SystemEntropy().rotation_id,
         new_secrets=NewSecrets(
@@ -99,6 +103,12 @@ def make_issuer(name: str, settings: InfluxctlIssuerSettings, clock: Clock) -> I
 def make_store(name: str, settings: StoreSettings, clock: Clock) -> Store:
     """Build the store that the settings describe; nothing is asked of it yet."""
     return STORES[settings.type](name, settings, clock)
+
+
+def _aws_role(role: AssumeRole | None) -> Role | None:
+    if role is None:
+        return None
+    return Role(arn=role.role_arn, session_name=role.session_name, external_id=role.external_id)
 
 
 def _vault_login(auth: VaultAuth) -> VaultLogin:

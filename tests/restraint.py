@@ -16,13 +16,14 @@ Actor = tuple[int, int]
 
 
 class Restraint:
-    """Seven rules over acts.
+    """Eight rules over acts.
 
     R1: no create without a preflight of its own. R2: no rotation is created twice.
     R3: nobody revokes a young token that another process may be about to store.
     R4: a token that is well is not replaced without a reason.
     R5: none becomes the stored one that was not seen to work. R6: none is revoked that a copy still holds.
     R7: what is stored is replaced by another token, never by nothing.
+    R8: what was replaced is not revoked before consumers were seen to read what replaced it, where that can be seen.
     """
 
     def __init__(self, rig: "Rig") -> None:
@@ -62,7 +63,7 @@ class Restraint:
         self._proven.add(token_id)
 
     def revokes(self, token: IssuedToken) -> None:
-        """Check R3 and R6 as a token is revoked by one of us."""
+        """Check R3, R6 and R8 as a token is revoked by one of us."""
         acting = self._rig.acting
         for place in self._rig.token_of(acting[0] if acting else 0).destinations[1:]:
             held = getattr(self._rig.content_of(self._rig.store.document(place.path), place), "token_id", None)
@@ -70,12 +71,20 @@ class Restraint:
         now = self._rig.clock.now()
         if token.mark is None or token.created_at is None or token.is_expired(now):
             return
-        if token.token_id in self._has_been_current or self._is_compromised:
+        if self._is_compromised:
+            return
+        if token.token_id in self._has_been_current:
+            self._demand_that_consumers_read(token, acting)
             return
         made_by, age = self._makers.get(token.mark.rotation_id), now - token.created_at
         quiet = min(self._rig.token.orphan_quiet_period, self._rig.token.overlap) - self.clocks_differ_by
         own = made_by is not None and made_by == self._rig.acting
         self._demand(own or age >= quiet, f"R3: {token.token_id} is revoked {age} old by somebody who did not make it")
+
+    def _demand_that_consumers_read(self, token: IssuedToken, acting: Actor | None) -> None:
+        for place in self._rig.token_of(acting[0] if acting else 0).destinations:
+            seen = not place.has_reader or (place.path, self._rig.current_id) in self._rig.store.seen_by_reader
+            self._demand(seen, f"R8: {token.token_id} is revoked, and nobody has seen that consumers can read {place}")
 
     def was_configured(self, token: ManagedToken) -> None:
         """Note that a replica may have this configuration: what is due by it is due."""

@@ -11,7 +11,7 @@ from provisioner.cli.options import Config, Names, OutputOption, config_path
 from provisioner.cli.render import Output
 from provisioner.domain.errors import ConfigurationError
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.status import AwaitingRevocation, TokenStatus
+from provisioner.domain.status import AwaitingRevocation, DestinationStatus, TokenStatus
 from provisioner.domain.steps import Decision, Refuse, Rest, kind
 
 EXIT_UNHEALTHY = 1
@@ -174,11 +174,15 @@ def _awaiting(item: AwaitingRevocation, now: datetime) -> str:
     return f"{late}{item.token_id} {when}{failed}"
 
 
+def _place_text(place: DestinationStatus) -> str:
+    if not place.in_sync:
+        return "OUT OF SYNC"
+    return "NOT READABLE" if place.readable is False else "in sync"
+
+
 def _status_row(standing: TokenStatus, now: datetime) -> list[str | Text]:
     """Give one row; a secret that is nowhere yet shows dashes."""
-    places = "\n".join(
-        f"{'in sync' if place.in_sync else 'OUT OF SYNC'} {place.store}:{place.path}" for place in standing.destinations
-    )
+    places = "\n".join(f"{_place_text(place)} {place.store}:{place.path}" for place in standing.destinations)
     waiting = "\n".join(_awaiting(item, now) for item in standing.awaiting_revocation)
     why = [] if standing.reason == "nothing is due" else [standing.reason]
     why += [f"last error ({standing.failed_attempts} failed): {standing.last_error}"] if standing.last_error else []

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from provisioner.cli import acting, looking, rehearsal
+from provisioner.cli import acting, looking, policies, rehearsal
 from provisioner.cli.options import Config, GlobalOptions
 from provisioner.cli.render import say_error, say_warning
 from provisioner.domain.errors import ConfigurationError, ProvisionerError
@@ -58,6 +58,7 @@ def options(
 
 acting.register(app)
 looking.register(app)
+app.add_typer(policies.policy, name="policy", rich_help_panel="Look")
 rehearsal.register(app)
 
 

@@ -21,11 +21,13 @@ from provisioner.domain.model import (
     Stored,
     Unreadable,
 )
+from provisioner.domain.readers import unconfirmed
 from provisioner.domain.retirement import retirements
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import (
     GATHER_KEY,
     TRY_KEY,
+    Confirm,
     Copy,
     Finding,
     Mint,
@@ -219,8 +221,24 @@ def _difference(place: Stored | Unreadable, record: Record) -> str | None:
             return "does not hold the current token"
 
 
+def destination_is_unconfirmed(snapshot: Snapshot, now: datetime) -> Finding:
+    """Fact 9: a destination with a reader holds the current record, and nobody has seen that consumers can read it."""
+    record, waits, troubles = snapshot.record, [], []
+    if record is None:
+        return Finding(message=_NOTHING_STORED)
+    for destination, revision in unconfirmed(snapshot):
+        confirm = Confirm(record=record, destination=destination, revision=revision)
+        waiting = snapshot.memory.must_wait(confirm.key, now)
+        if waiting is None:
+            return Finding(message=f"{destination} is to be read as consumers read it", step=confirm)
+        waits.append(waiting.retry_at)
+        troubles.append(waiting.error)
+    seen = "consumers can read every destination whose store has a reader"
+    return Finding(message="; ".join(troubles) or seen, until=min(waits, default=None))
+
+
 def token_has_outlived_its_time(snapshot: Snapshot, now: datetime) -> Finding:
-    """Fact 9: a live marked token that is not the current one may be revoked now."""
+    """Fact 10: a live marked token that is not the current one may be revoked now."""
     if isinstance(snapshot.primary, Unreadable):
         return Finding(message=_NOT_READ)
     plans = retirements(snapshot, now)

@@ -22,9 +22,10 @@ CHAIN: Final[tuple[Check, ...]] = (
     checks.issuer_has_changed,
     checks.rotation_is_due,
     checks.destination_differs,
+    checks.destination_is_unconfirmed,
     checks.token_has_outlived_its_time,
 )
-"""The checks in the protocol's order, facts 1 to 9; fact 10 is that none of them holds."""
+"""The checks in the protocol's order, facts 1 to 10; fact 11 is that none of them holds."""
 
 NOTHING_IS_DUE: Final = "nothing_is_due"
 

@@ -124,6 +124,15 @@ class DestinationWritten:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationConfirmed:
+    """The reader of a store read the current record there: consumers can."""
+
+    name: str
+    destination: str
+    revision: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionFenced:
     """The unchanged record was written again, so that no earlier write can land."""
 
@@ -195,6 +204,7 @@ Event = (
     | LookFailed
     | NameRefused
     | DestinationWritten
+    | DestinationConfirmed
     | RevisionFenced
     | StoredTokenTried
     | StoredTokenRefused

@@ -54,6 +54,15 @@ class Fence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmation:
+    """A destination was read by the reader of its store, as consumers do."""
+
+    revision: str
+    since: datetime | None = None
+    """Since when consumers can, where this process saw before that they could not; their overlap begins then."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
     """Failures of one effect, and when it may be tried again."""
 
@@ -69,6 +78,8 @@ class Memory:
     trial: Trial | None = None
     ended: tuple[EndedAttempt, ...] = ()
     fence: Fence | None = None
+    confirmed: Mapping[str, Confirmation] = field(default_factory=dict)
+    """By destination: what the reader of its store has read there, the same as we."""
     backoffs: Mapping[str, Backoff] = field(default_factory=dict)
     """By the effect's key, see ``domain.steps``."""
     listed: Mapping[str, tuple[IssuedToken, ...]] = field(default_factory=dict)
@@ -87,6 +98,11 @@ class Memory:
         if trial is None or record is None:
             return None
         return trial if (trial.token_id, trial.revision) == (record.token_id, stored.revision) else None
+
+    def confirmation_of(self, stored: Stored) -> Confirmation | None:
+        """Give how the reader of its store has read just what is stored now, if it has."""
+        confirmation = self.confirmed.get(str(stored.destination))
+        return confirmation if confirmation is not None and confirmation.revision == stored.revision else None
 
     def fence_at(self, revision: str) -> Fence | None:
         """Give our own fence, while the store still is at its revision."""

@@ -46,6 +46,8 @@ class Destination:
     adopt: bool = False
     """Whether a foreign secret already there may be taken over."""
     format: Format = Format.JSON
+    has_reader: bool = False
+    """Whether its store has an identity of its own to read with, as consumers do."""
 
     def __str__(self) -> str:
         """Name the place in messages, as STORE:PATH."""

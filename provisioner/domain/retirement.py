@@ -17,6 +17,7 @@ from provisioner.domain.model import (
     Stored,
     Unreadable,
 )
+from provisioner.domain.readers import readable_since, unreadable
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.timing import rfc3339, whole_seconds
 from provisioner.domain.trials import is_refused_for_good
@@ -128,7 +129,7 @@ def _held_everywhere_since(snapshot: Snapshot) -> datetime | None:
     """Give since when the last destination holds what the primary holds: its consumers have their overlap too."""
     copies = (copy for copy in snapshot.copies if isinstance(copy, Stored) and copy.record is not None)
     moments = (current_since(snapshot), *(copy.written_at for copy in copies if copy.record == snapshot.record))
-    return max((moment for moment in moments if moment is not None), default=None)
+    return max((moment for moment in (*moments, *readable_since(snapshot)) if moment is not None), default=None)
 
 
 def is_proven(snapshot: Snapshot) -> bool:
@@ -265,13 +266,16 @@ def _origin(snapshot: Snapshot, target: IssuedToken) -> str:
 def _held_back(snapshot: Snapshot, record: Record, now: datetime) -> str | None:
     """Say why no predecessor may be revoked yet, or None."""
     behind = _behind(snapshot)
-    if behind or is_proven(snapshot):
+    if behind:
         return behind
+    why: str | None = f"the current token {record.token_id} has not been seen to work"
+    if is_proven(snapshot):
+        why = None if record.compromised else unreadable(snapshot)  # a leaked token must die whoever cannot read
     current = snapshot.current
     dead = (current is not None and not current.is_live(now)) or is_refused_for_good(snapshot)
     if dead and live_marked(snapshot, now) >= MOST_LIVE_TOKENS:
         return None  # it will never be proven, and its successor needs the room
-    return f"the current token {record.token_id} has not been seen to work"
+    return why
 
 
 def _stands_in_the_way(snapshot: Snapshot, target: IssuedToken, now: datetime) -> bool:

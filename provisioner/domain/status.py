@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from provisioner.domain.checks import destination_differs, stored_token_is_dead
+from provisioner.domain.checks import destination_differs, destination_is_unconfirmed, stored_token_is_dead
 from provisioner.domain.memory import Backoff
 from provisioner.domain.model import Stored, Unreadable
 from provisioner.domain.overdue import late_destinations, revocation_is_overdue, rotation_is_overdue, secret_is_gone
+from provisioner.domain.readers import is_readable, unconfirmed, unreadable
 from provisioner.domain.retirement import Retirement, held_by_copies, retirements
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.steps import Decision, Mint, Refuse, Rest, is_mint_key, kind, revoke_key
+from provisioner.domain.steps import Decision, Mint, Refuse, Rest, confirm_key, is_mint_key, kind, revoke_key
 from provisioner.domain.timing import rotation_due
 from provisioner.domain.trials import is_refused, refusal_is_certain_at
 
@@ -38,6 +39,8 @@ class DestinationStatus:
     path: str
     revision: str | None
     in_sync: bool
+    readable: bool | None = None
+    """Whether the reader of its store could read the current token; None: no reader, or not tried yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,7 @@ def _state(
         is_refused(snapshot),
         secret_is_gone(snapshot, now) is not None,
         _is_out_of_step(snapshot, decision, now),
+        _is_kept_from_consumers(snapshot),
         any(revocation_is_overdue(snapshot, plan, now) for plan in retired),
     )
     if any(troubles):
@@ -147,6 +151,11 @@ def _is_out_of_step(snapshot: Snapshot, decision: Decision, now: datetime) -> bo
     return behind and (isinstance(decision.step, Rest) or any(late_destinations(snapshot, now)))
 
 
+def _is_kept_from_consumers(snapshot: Snapshot) -> bool:
+    """Tell whether the reader of a store was tried, and could not read what consumers are to read."""
+    return any(confirm_key(destination) in snapshot.memory.backoffs for destination, _ in unconfirmed(snapshot))
+
+
 def _reason(snapshot: Snapshot, decision: Decision, now: datetime, retired: tuple[Retirement, ...]) -> str:
     """Say why the step was decided on, what holds it up, and whatever else is not as it should be."""
     said = [decision.message, decision.hindrance, secret_is_gone(snapshot, now)]
@@ -154,6 +163,8 @@ def _reason(snapshot: Snapshot, decision: Decision, now: datetime, retired: tupl
         said.append(stored_token_is_dead(snapshot, now).message)
     if _is_out_of_step(snapshot, decision, now) and decision.fact != destination_differs.__name__:
         said.append(destination_differs(snapshot, now).message)
+    if _is_kept_from_consumers(snapshot):
+        said.append(unreadable(snapshot))
     overdue = [plan.target.token_id for plan in retired if revocation_is_overdue(snapshot, plan, now)]
     if overdue:
         said.append(f"the revocation of {', '.join(overdue)} is overdue")
@@ -174,6 +185,7 @@ def _next_step(
         return kind(decision.step), decision.step.until
     coming: list[tuple[str, datetime | None]] = [("mint", due), ("try", refusal_is_certain_at(snapshot))]
     coming.append(("copy", destination_differs(snapshot, now).until))
+    coming.append(("confirm", destination_is_unconfirmed(snapshot, now).until))
     for plan in retired:
         waiting = snapshot.memory.must_wait(revoke_key(plan.target), now)
         coming.append(("revoke", waiting.retry_at if waiting and plan.revoke_at else plan.revoke_at))
@@ -189,6 +201,7 @@ def _destinations(snapshot: Snapshot) -> list[DestinationStatus]:
             path=destination.path,
             revision=place.revision if isinstance(place, Stored) else None,
             in_sync=isinstance(place, Stored) and record is not None and place.record == record and place.faithful,
+            readable=is_readable(snapshot, destination, place) if isinstance(place, Stored) else None,
         )
         for place, destination in zip((snapshot.primary, *snapshot.copies), snapshot.token.destinations, strict=True)
     ]

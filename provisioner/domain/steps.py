@@ -11,6 +11,7 @@ GATHER_KEY = "gather"
 TRY_KEY = "try"
 _REVOKE_KEY = "revoke:"
 _COPY_KEY = "copy:"
+_CONFIRM_KEY = "confirm:"
 
 
 def is_mint_key(key: str) -> bool:
@@ -31,6 +32,11 @@ def is_revoke_key(key: str) -> bool:
 def copy_key(destination: Destination) -> str:
     """Backoff key of a copy: one destination's failures delay no other."""
     return f"{_COPY_KEY}{destination}"
+
+
+def confirm_key(destination: Destination) -> str:
+    """Backoff key of a look with the reader's eyes: one destination's failures delay no other."""
+    return f"{_CONFIRM_KEY}{destination}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +95,21 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Confirm:
+    """Read a destination by the reader of its store, to see that consumers can: it changes nothing."""
+
+    record: Record
+    destination: Destination
+    revision: str
+    """The destination's revision gathered: what the reader is to see."""
+
+    @property
+    def key(self) -> str:
+        """Backoff key."""
+        return confirm_key(self.destination)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Revoke:
     """Revoke one live marked token that is not the current one."""
 
@@ -106,23 +127,15 @@ class Revoke:
 def kind(step: "Step") -> str:
     """Name a step in status, plans and logs."""
     match step:
-        case Rest():
-            return "rest"
-        case Refuse():
-            return "refuse"
-        case Mint():
-            return "mint"
         case TryStored():
             return "try"
-        case Copy():
-            return "copy"
-        case Revoke():
-            return "revoke"
+        case Rest() | Refuse() | Mint() | Copy() | Confirm() | Revoke():
+            return type(step).__name__.lower()
         case _:
             assert_never(step)
 
 
-Effect = Mint | TryStored | Copy | Revoke
+Effect = Mint | TryStored | Copy | Confirm | Revoke
 Step = Rest | Refuse | Effect
 
 

@@ -6,11 +6,17 @@ from typing import assert_never
 
 from provisioner.domain import events
 from provisioner.domain.decide import decide
-from provisioner.domain.errors import ConflictError, IssuerUnavailableError, ProvisionerError
+from provisioner.domain.errors import (
+    AttemptFailedError,
+    ConflictError,
+    IssuerUnavailableError,
+    ProvisionerError,
+    StoreUnavailableError,
+)
 from provisioner.domain.memory import Memory, TrialResult
 from provisioner.domain.model import IssuedToken, Stored
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.steps import Copy, Decision, Effect, Mint, Revoke, TryStored
+from provisioner.domain.steps import Confirm, Copy, Decision, Effect, Mint, Revoke, TryStored
 from provisioner.domain.trials import refusal_is_certain_at
 from provisioner.engine import recollection
 from provisioner.engine.gather import Listings, gather
@@ -46,6 +52,8 @@ def apply(world: World, snapshot: Snapshot, decision: Decision, step: Effect) ->
             return _try_stored(world, snapshot, step)
         case Copy():
             return _copy(world, snapshot, decision, step)
+        case Confirm():
+            return _confirm(world, snapshot, step)
         case Revoke():
             return _revoke(world, snapshot, decision, step)
         case _:
@@ -72,6 +80,9 @@ def _mint(world: World, snapshot: Snapshot, decision: Decision, step: Mint) -> A
             result=TrialResult.WORKS,
             now=world.clock.now(),
         )
+        place = rotated.stored.destination
+        if place.has_reader:
+            memory = recollection.confirmed(memory, place, rotated.stored.revision, now=world.clock.now())
     return Applied(memory=memory, just_read=rotated.stored, issued=rotated.issued)
 
 
@@ -115,6 +126,20 @@ def _copy(world: World, snapshot: Snapshot, decision: Decision, step: Copy) -> A
     memory = snapshot.memory
     if place == token.primary and isinstance(snapshot.primary, Stored):
         memory = recollection.moved(memory, snapshot.primary, revision)
+    return Applied(memory=memory)
+
+
+def _confirm(world: World, snapshot: Snapshot, step: Confirm) -> Applied:
+    """Read a destination by the reader of its store; whatever else it sees than we did is not what consumers need."""
+    name, place = snapshot.token.name, step.destination
+    try:
+        seen = world.stores[place.store].confirm(place, snapshot.token.owner)
+        if seen.record != step.record or seen.revision != step.revision:
+            raise StoreUnavailableError(f"the reader of store {place.store} reads something else there than we do")
+    except ProvisionerError as error:
+        raise AttemptFailedError(f"consumers cannot read {place}: {error}") from error
+    world.observe(events.DestinationConfirmed(name=name, destination=str(place), revision=step.revision))
+    memory = recollection.confirmed(snapshot.memory, place, step.revision, now=world.clock.now())
     return Applied(memory=memory)
 
 

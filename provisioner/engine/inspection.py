@@ -48,6 +48,8 @@ def _store(world: World, name: str, tokens: Sequence[ManagedToken]) -> Iterator[
         try:
             world.stores[name].preflight(place)
             world.stores[name].read(place, owner)
+            if place.has_reader:
+                world.stores[name].confirm(place, owner)
         except ProvisionerError as error:
             failed = True
             yield Inspected(kind="store", name=name, ok=False, message=f"{place}: {error}")

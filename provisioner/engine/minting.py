@@ -211,10 +211,15 @@ class Rotation:
         return stored.revision if ours else None
 
     def _read_back(self, record: Record) -> Stored | None:
-        """Read what consumers will read. The commit stands, whatever this says: the next gather judges."""
+        """Read what consumers will, as they do. The commit stands, whatever this says: the next gather judges.
+
+        Where the reader of the store cannot, that is a matter of its own: see ``destination_is_unconfirmed``.
+        """
         self.may_exist = False
+        place = self._token.primary
+        read = self._store.confirm if place.has_reader else self._store.read
         try:
-            stored = self._store.read(self._token.primary, self._token.owner)
+            stored = read(place, self._token.owner)
         except ProvisionerError:
             return None
         return stored if stored.record == record else None

@@ -110,6 +110,10 @@ class ObservedStore:
         """See the port."""
         return _observed(self._observe, "store", self.name, "read", lambda: self._store.read(destination, owner))
 
+    def confirm(self, destination: Destination, owner: Owner) -> Stored:
+        """See the port."""
+        return _observed(self._observe, "store", self.name, "confirm", lambda: self._store.confirm(destination, owner))
+
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
         """See the port."""
 

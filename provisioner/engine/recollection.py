@@ -4,17 +4,20 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from provisioner.domain.checks import out_of_step, truth_is_unreadable
-from provisioner.domain.memory import Backoff, EndedAttempt, Fence, Memory, Trial, TrialResult
-from provisioner.domain.model import Listing, Stored, Unreadable
+from provisioner.domain.memory import Backoff, Confirmation, EndedAttempt, Fence, Memory, Trial, TrialResult
+from provisioner.domain.model import Destination, Listing, Stored, Unreadable
+from provisioner.domain.readers import unconfirmed
 from provisioner.domain.retirement import current_since, retirements
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import (
     GATHER_KEY,
     TRY_KEY,
+    Confirm,
     Copy,
     Decision,
     Rest,
     Revoke,
+    confirm_key,
     copy_key,
     is_mint_key,
     is_revoke_key,
@@ -42,13 +45,14 @@ def succeeded(memory: Memory, key: str) -> Memory:
 
 def of_what_is_wanted(memory: Memory, snapshot: Snapshot, decision: Decision, now: datetime) -> Memory:
     """Forget the failures of effects that nobody wants any more: somebody else, or a person, has seen to them."""
-    if decision.fact == truth_is_unreadable.__name__ or not isinstance(decision.step, Rest | Copy | Revoke):
+    if decision.fact == truth_is_unreadable.__name__ or not isinstance(decision.step, Rest | Copy | Confirm | Revoke):
         return memory
     wanted = {GATHER_KEY, TRY_KEY}
     if decision.hindrance is not None:
         wanted |= {key for key in memory.backoffs if is_mint_key(key)}
     wanted |= {revoke_key(plan.target) for plan in retirements(snapshot, now)}
     wanted |= {copy_key(place) for place in out_of_step(snapshot)}
+    wanted |= {confirm_key(destination) for destination, _ in unconfirmed(snapshot)}
     if any(isinstance(listing, Unreadable) for listing in snapshot.listings.values()):
         wanted |= {key for key in memory.backoffs if is_revoke_key(key)}
     return replace(memory, backoffs={key: entry for key, entry in memory.backoffs.items() if key in wanted})
@@ -78,9 +82,20 @@ def listed(memory: Memory, snapshot: Snapshot) -> Memory:
     return replace(memory, listed={**memory.listed, **tokens})
 
 
+def confirmed(memory: Memory, destination: Destination, revision: str, *, now: datetime) -> Memory:
+    """Remember that the reader of its store has read a destination at that revision; maybe after failures."""
+    had_failed = confirm_key(destination) in memory.backoffs
+    confirmation = Confirmation(revision=revision, since=now if had_failed else None)
+    return replace(memory, confirmed={**memory.confirmed, str(destination): confirmation})
+
+
 def moved(memory: Memory, before: Stored, revision: str) -> Memory:
-    """Remember that we ourselves moved the revision without changing the token: its trial still counts."""
+    """Remember that we ourselves moved the revision without changing the token: what was seen of it still counts."""
     trial = memory.trial_of(before)
+    confirmation = memory.confirmation_of(before)
+    if confirmation is not None:
+        moved_on = replace(confirmation, revision=revision)
+        memory = replace(memory, confirmed={**memory.confirmed, str(before.destination): moved_on})
     return memory if trial is None else replace(memory, trial=replace(trial, revision=revision))
 
 

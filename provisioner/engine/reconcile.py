@@ -11,7 +11,7 @@ from provisioner.domain.memory import Memory
 from provisioner.domain.model import ManagedToken, Stored, Trigger, Unreadable
 from provisioner.domain.scrub import scrub
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.steps import GATHER_KEY, Decision, Effect, Refuse, Rest, Revoke, kind
+from provisioner.domain.steps import GATHER_KEY, Confirm, Decision, Effect, Refuse, Rest, Revoke, TryStored, kind
 from provisioner.engine import recollection
 from provisioner.engine.apply import StepFailedError, apply
 from provisioner.engine.gather import Listings, gather
@@ -42,11 +42,12 @@ def reconcile(
 ) -> Outcome:
     """Take steps until the decision is to rest. Never raises for what goes wrong outside; says it instead."""
     just_read: Stored | None = None
+    looked_at: Snapshot | None = None
     failures: list[str] = []
     revoked: list[str] = []
     changed = 0
     for _ in range(MOST_STEPS):
-        snapshot = gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
+        snapshot = looked_at or gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
         snapshot = replace(snapshot, memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot))
         decision = decide(snapshot, world.clock.now())
         snapshot = _note_unreadable(world, snapshot, decision)
@@ -57,15 +58,18 @@ def reconcile(
             decision = decide(snapshot, world.clock.now())
             break
         _tell(world, token, decision)
+        looked_at = snapshot if isinstance(step, Confirm) else None  # that is a read like another
         try:
             applied = apply(world, snapshot, decision, step)
         except Exception as error:  # noqa: BLE001  # one name's trouble, a bug included, must not end the others
             memory, just_read = _failed(world, snapshot, decision, step, error), None
             failures.append(memory.backoffs[step.key].error)
-            listings = Listings(world)  # the attempt may have left a token, which is to be seen at once
+            listings = (
+                listings if looked_at else Listings(world)
+            )  # the attempt may have left a token, which is to be seen at once
             continue
         memory, just_read = recollection.succeeded(applied.memory, step.key), applied.just_read
-        changed += 1
+        changed += not isinstance(step, TryStored | Confirm)  # these only look
         if applied.issued is not None:
             listings.note(applied.issued)
             revoked += [applied.issued.token_id] if isinstance(step, Revoke) else []

@@ -15,7 +15,7 @@ from provisioner.domain.model import IssuedToken, Listing, ManagedToken, Trigger
 from provisioner.domain.retirement import Retirement, held_by_copies, retirements
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import TokenStatus, status_of
-from provisioner.domain.steps import Decision, TryStored, revoke_key
+from provisioner.domain.steps import Confirm, Decision, TryStored, revoke_key
 from provisioner.domain.trials import refusal_is_certain_at
 from provisioner.engine import recollection
 from provisioner.engine.apply import StepFailedError, apply
@@ -216,23 +216,23 @@ class Service:
         )
 
     def _look(self, token: ManagedToken, listings: Listings, at: datetime | None) -> tuple[Snapshot, Decision]:
-        """Decide without acting; trying a stored token is a read, and what it says is not remembered."""
+        """Decide without acting; trying what is stored, or confirming it, is a read, and is not remembered."""
         trigger, memory = self._recall.trigger(token.name), self._recall.memory(token.name)
         snapshot = gather(self._world, token, listings, memory=memory, trigger=trigger)
         moment = at or self._world.clock.now()
-        for _ in range(_MOST_TRIALS):
+        for _ in range(_MOST_TRIALS + len(token.destinations)):
             decision = decide(snapshot, moment)
-            if not isinstance(decision.step, TryStored):
+            if not isinstance(decision.step, TryStored | Confirm):
                 break
             snapshot = replace(snapshot, memory=self._trial(snapshot, decision, decision.step))
         return snapshot, decision
 
-    def _trial(self, snapshot: Snapshot, decision: Decision, step: TryStored) -> Memory:
+    def _trial(self, snapshot: Snapshot, decision: Decision, step: TryStored | Confirm) -> Memory:
         try:
             return apply(self._world, snapshot, decision, step).memory
         except (ProvisionerError, StepFailedError) as error:
             memory = error.memory if isinstance(error, StepFailedError) else snapshot.memory
-            why = str(error.__cause__ or error)
+            why = str(error.__cause__ if isinstance(error, StepFailedError) else error)
             return recollection.failed(memory, step.key, why, now=self._world.clock.now(), remaining=None, jitter=0)
 
     def _abandoned(self, listing: Listing, now: datetime) -> Iterable[Orphan]:

@@ -30,6 +30,13 @@ class Store(Protocol):
         One request. Raises StoreUnavailableError or StoreRefusedError.
         """
 
+    def confirm(self, destination: Destination, owner: Owner) -> Stored:
+        """Read as ``read`` does, but as consumers do: by the store's reader, where it has one, else by ourselves.
+
+        The revision and the content are those that the reader sees; ``written_at`` may be left out. Nothing but this
+        is ever done by the reader. Raises as ``read`` does; a refusal names the reader and what to grant it.
+        """
+
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
         """Write in one go, if the revision still is ``expected``; give the new revision. One attempt.
 

@@ -111,6 +111,10 @@ class DyingStore:
         """See the port."""
         return self._death.at("store.read", lambda: self._store.read(destination, owner))
 
+    def confirm(self, destination: Destination, owner: Owner) -> Stored:
+        """See the port."""
+        return self._store.confirm(destination, owner)
+
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
         """See the port."""
         return self._death.at("store.write", lambda: self._store.write(destination, owner, content, expected))

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from provisioner.domain.mark import Owner
 from provisioner.domain.model import Destination, Format, ManagedToken
-from provisioner.settings.model import Defaults, DestinationSettings, TokenSettings, WindowSettings
+from provisioner.settings.model import Defaults, DestinationSettings, StoreSettings, TokenSettings, WindowSettings
 from provisioner.settings.windows import CronWindow
 
 ROTATE_AT: Final = 0.66
@@ -16,16 +16,26 @@ T = TypeVar("T")
 
 
 def managed_tokens(
-    instance: str, tokens: Sequence[TokenSettings], defaults: Defaults, drift_interval: timedelta
+    instance: str,
+    tokens: Sequence[TokenSettings],
+    defaults: Defaults,
+    drift_interval: timedelta,
+    stores: Mapping[str, StoreSettings],
 ) -> tuple[ManagedToken, ...]:
     """Give every configured token with its defaults filled in."""
-    return tuple(managed_token(instance, token, defaults, drift_interval) for token in tokens)
+    return tuple(managed_token(instance, token, defaults, drift_interval, stores) for token in tokens)
 
 
-def managed_token(instance: str, token: TokenSettings, defaults: Defaults, drift_interval: timedelta) -> ManagedToken:
+def managed_token(
+    instance: str,
+    token: TokenSettings,
+    defaults: Defaults,
+    drift_interval: timedelta,
+    stores: Mapping[str, StoreSettings],
+) -> ManagedToken:
     """Give one token with its defaults filled in."""
     rotate_at, rotate_before = _rotation_point(token, defaults)
-    destinations = tuple(_destination(place, token.extra) for place in token.destinations)
+    destinations = tuple(_destination(place, token.extra, stores) for place in token.destinations)
     return ManagedToken(
         owner=Owner(instance, token.name),
         issuer=token.issuer,
@@ -44,7 +54,9 @@ def managed_token(instance: str, token: TokenSettings, defaults: Defaults, drift
     )
 
 
-def _destination(place: DestinationSettings, extra: Mapping[str, str]) -> Destination:
+def _destination(
+    place: DestinationSettings, extra: Mapping[str, str], stores: Mapping[str, StoreSettings]
+) -> Destination:
     """Give one place; the static fields stand in JSON alone."""
     return Destination(
         store=place.store,
@@ -52,6 +64,7 @@ def _destination(place: DestinationSettings, extra: Mapping[str, str]) -> Destin
         fields=place.fields,
         extra={} if place.format == "raw" else extra,
         adopt=place.adopt,
+        has_reader=place.store in stores and stores[place.store].reader is not None,
         format=Format(place.format),
     )
 

@@ -70,7 +70,7 @@ class Settings(BaseSettings):
 
     def managed_tokens(self) -> tuple[ManagedToken, ...]:
         """Give the tokens in the domain's own types."""
-        return convert.managed_tokens(self.instance, self.tokens, self.defaults, self.reconcile.interval)
+        return convert.managed_tokens(self.instance, self.tokens, self.defaults, self.reconcile.interval, self.stores)
 
 
 def load_settings(path: Path | None) -> tuple[Settings, Path]:

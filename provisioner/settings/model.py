@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from provisioner.domain.mark import INSTANCE_PATTERN, MARK_OPENING, NAME_PATTERN, OWNER_TAG
 from provisioner.settings.durations import Duration, DurationOrZero
@@ -151,6 +151,9 @@ class VaultStoreSettings(Section):
     mount: StorePath = "secret"
     namespace: str | None = None
     auth: VaultAuth
+    reader: VaultAuth | None = Field(
+        default=None, description="Who consumers are: what is stored is read back with this login."
+    )
     ca_cert: Path | None = Field(default=None, description="CA certificates of the server, PEM.")
     timeout: Duration = Field(default=timedelta(seconds=30), description="For one request.")
 
@@ -161,6 +164,19 @@ class AssumeRole(Section):
     role_arn: Annotated[str, StringConstraints(pattern=r"^arn:[a-z0-9-]+:iam::[0-9]{12}:role/.+$")]
     external_id: str | None = None
     session_name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9+=,.@_-]{2,64}$")] = "token-provisioner"
+
+
+class AwsReader(Section):
+    """Who consumers are: another profile, another role, or both. What is left out is the store's own."""
+
+    profile: str | None = None
+    assume_role: AssumeRole | None = None
+
+    @model_validator(mode="after")
+    def _is_somebody(self) -> Self:
+        if self.profile is None and self.assume_role is None:
+            raise ValueError("name a profile, a role to assume, or both")
+        return self
 
 
 class AwsStoreSettings(Section):
@@ -176,6 +192,9 @@ class AwsStoreSettings(Section):
     )
     profile: str | None = Field(default=None, description="The profile in AWS's files; without it, AWS_PROFILE's.")
     assume_role: AssumeRole | None = None
+    reader: AwsReader | None = Field(
+        default=None, description="Who consumers are: what is stored is read back with this identity."
+    )
     tags: dict[Annotated[str, AfterValidator(_tag_key)], Annotated[str, StringConstraints(max_length=256)]] = Field(
         default_factory=dict, max_length=49, description="Tags of secrets that we create, beside our own one."
     )

@@ -32,7 +32,7 @@ def problems(
         for index, place in enumerate(token.destinations):
             yield from _fields(f"{key}.destinations[{index}]", place, token.extra)
         yield from raw_problems(key, token, stores)
-        managed = managed_token("x", token, defaults, timedelta(minutes=15))
+        managed = managed_token("x", token, defaults, timedelta(minutes=15), stores)
         yield from policy_problems(key, managed)
         for index, place in enumerate(token.destinations):
             store = stores.get(place.store)

@@ -40,14 +40,19 @@ class AwsSecretsManagerStore:
         access: Access,
         clock: Clock,
         fresh_id: Callable[[], str],
+        reader: Access | None = None,
         new_secrets: NewSecrets | None = None,
         writes_per_second: float = 5,
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
-        """Take where it is; nothing is asked yet. ``timeout`` is for one request."""
+        """Take where it is; nothing is asked yet. ``timeout`` is for one request.
+
+        ``reader`` is who consumers are, or somebody with their rights: what ``confirm`` reads by.
+        """
         self._name, self._clock, self._new_secrets = name, clock, new_secrets or NewSecrets()
         pace = Pace(writes_per_second, clock, longest=timeout)
         self._wire = Wire(store=name, access=access, timeout=timeout, pace=pace)
+        self._reader = None if reader is None else Wire(store=name, access=reader, timeout=timeout, pace=pace)
         self._sightings, self._beside = Sightings(clock), SlotSightings()
         self._writing = Writing(
             self._wire, self._sightings, self._beside, new_secrets=self._new_secrets, fresh_id=fresh_id
@@ -99,6 +104,28 @@ class AwsSecretsManagerStore:
             faithful=faithful,
         )
 
+    def confirm(self, destination: Destination, owner: Owner) -> Stored:
+        """Read by the reader, in one request and with the right to that alone; without one, by ourselves."""
+        if self._reader is None:
+            return self.read(destination, owner)
+        try:
+            version = self._reader.value(destination.path)
+        except RejectedError:  # nothing there that could be read; what there is instead is for ``read`` to tell
+            return Stored(destination=destination, revision=NOTHING, content=Absent())
+        except StoreRefusedError as error:
+            grant = f"grant it secretsmanager:GetSecretValue on {destination.path}"
+            raise StoreRefusedError(f"the reader of store {self._name} was refused, {grant} ({error})") from error
+        beside = self._description_beside(destination, version)  # by ourselves: readers may see the value alone
+        content, faithful = read_text(version, {} if beside is None else beside.tags, owner, destination)
+        known = self._sightings.at(destination.path, version.version_id)
+        return Stored(
+            destination=destination,
+            revision=version.version_id,
+            content=content,
+            written_at=version.created_at if known is None else known.written_at,
+            faithful=faithful,
+        )
+
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
         """Put a version that nobody reads, prove it, and move AWSCURRENT to it from the version gathered."""
         path = destination.path
@@ -130,6 +157,8 @@ class AwsSecretsManagerStore:
     def close(self) -> None:
         """Close the connections."""
         self._wire.close()
+        if self._reader is not None:
+            self._reader.close()
 
     # --- reading --------------------------------------------------------------------------------------
 

@@ -46,11 +46,15 @@ class VaultStore:
         mount: str,
         login: VaultLogin,
         clock: Clock,
+        reader: VaultLogin | None = None,
         namespace: str | None = None,
         ca_cert: Path | None = None,
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
-        """Take where it is and how to log in; nothing is asked yet. ``timeout`` is for one request."""
+        """Take where it is and how to log in; nothing is asked yet. ``timeout`` is for one request.
+
+        ``reader`` is how consumers log in, or somebody with their rights: what ``confirm`` reads by.
+        """
         self._name, self._mount, self._timeout = name, mount, timeout
         self._remedy = f"is a KV version 2 engine mounted at {mount!r}?"
         self._wire = Wire(store=name, address=address, namespace=namespace, ca_cert=ca_cert, timeout=timeout)
@@ -59,6 +63,18 @@ class VaultStore:
         self._beside = SlotSightings()
         self._lock = Lock()
         self._mount_is_known = False
+        self._reader: VaultStore | None = None
+        if reader is not None:  # the same store with a session of its own, of which nothing but ``read`` is called
+            self._reader = VaultStore(
+                name=name,
+                address=address,
+                mount=mount,
+                login=reader,
+                clock=clock,
+                namespace=namespace,
+                ca_cert=ca_cert,
+                timeout=timeout,
+            )
 
     @property
     def name(self) -> str:
@@ -97,6 +113,18 @@ class VaultStore:
             written_at=_moment(metadata.get("created_time")),
             faithful=faithful,
         )
+
+    def confirm(self, destination: Destination, owner: Owner) -> Stored:
+        """Read by the reader, on its own session; without one, by ourselves."""
+        if self._reader is None:
+            return self.read(destination, owner)
+        try:
+            return self._reader.read(destination, owner)
+        except StoreRefusedError as error:
+            path = f"{self._mount}/data/{destination.path}"
+            raise StoreRefusedError(
+                f"the reader of store {self._name} was refused, grant it read on {path} ({error})"
+            ) from error
 
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
         """Write a new version with ``cas`` = the version gathered; that request alone decides."""
@@ -137,7 +165,9 @@ class VaultStore:
         return warnings
 
     def close(self) -> None:
-        """Revoke our own client token, as far as it can be done, and close the connections."""
+        """Revoke our own client token, as far as it can be done, and close the connections; the reader's, too."""
+        if self._reader is not None:
+            self._reader.close()
         token = self._client_token.give_up()
         if token is not None:
             with suppress(ProvisionerError):

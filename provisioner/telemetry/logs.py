@@ -30,6 +30,7 @@ LEVELS: Final[Mapping[type[events.Event], int]] = {
     events.TokenStored: logging.INFO,
     events.RotationFinished: logging.INFO,
     events.DestinationWritten: logging.INFO,
+    events.DestinationConfirmed: logging.INFO,
     events.RevisionFenced: logging.INFO,
     events.TokenRevoked: logging.INFO,
     events.StoredTokenRefused: logging.WARNING,

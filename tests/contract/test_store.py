@@ -199,6 +199,12 @@ def test_preflight_writes_nothing(store: Store, place: Destination) -> None:
     assert store.read(place, OWNER) == before
 
 
+def test_without_a_reader_we_confirm_ourselves(store: Store, place: Destination) -> None:
+    """What consumers read is what we read."""
+    store.write(place, OWNER, a_record(), store.read(place, OWNER).revision)
+    assert store.confirm(place, OWNER) == store.read(place, OWNER)
+
+
 def test_no_token_in_what_is_shown(store: Store, place: Destination) -> None:
     """What was read shows no token, however it is printed."""
     store.write(place, OWNER, a_record(), store.read(place, OWNER).revision)

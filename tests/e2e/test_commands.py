@@ -97,7 +97,7 @@ def test_status_in_json_has_the_documented_shape(site: Site) -> None:
     }
     assert (shown.json["instance"], token["state"], token["last_error"]) == ("e2e", "ok", None)
     assert token["destinations"] == [
-        {"store": "vault", "path": site.path("telegraf"), "revision": "2", "in_sync": True}
+        {"store": "vault", "path": site.path("telegraf"), "revision": "2", "in_sync": True, "readable": None}
     ]
     assert len(token["awaiting_revocation"]) == 1
 

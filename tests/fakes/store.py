@@ -32,6 +32,10 @@ class FakeStore:
     """Paths that can neither be read nor written."""
     denied_paths: set[str] = field(default_factory=set)
     """Paths that can be read alone."""
+    kept_from_reader: set[str] = field(default_factory=set)
+    """Paths that we can read, and consumers cannot."""
+    seen_by_reader: set[tuple[str, str]] = field(default_factory=set)
+    """Paths, and ids of the tokens that consumers have read there."""
     versions: dict[str, list[tuple[Document | None, datetime]]] = field(default_factory=dict)
     late: list[Callable[[], object]] = field(default_factory=list)
     changes: int = 0
@@ -52,18 +56,18 @@ class FakeStore:
         """See the port."""
         fault = self.faults.next("read")
         self._fail(fault)
-        self._fail_at(destination)
-        versions = self.versions.get(destination.path, [])
-        document, written_at = versions[-1] if versions else (None, None)
-        content, faithful = read_document(document, owner, destination)
-        stored = Stored(
-            destination=destination,
-            revision=str(len(versions)),
-            content=content,
-            written_at=written_at,
-            faithful=faithful,
-        )
+        stored = self._stored(destination, owner)
         self._dawdle(fault)
+        return stored
+
+    def confirm(self, destination: Destination, owner: Owner) -> Stored:
+        """See the port."""
+        self._fail(self.faults.next("confirm"))
+        if destination.path in self.kept_from_reader:
+            raise StoreRefusedError(f"the fake store denied its reader {destination}: grant it read")
+        stored = self._stored(destination, owner)
+        if stored.record is not None:
+            self.seen_by_reader.add((destination.path, stored.record.token_id))
         return stored
 
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
@@ -119,6 +123,19 @@ class FakeStore:
         """Give what consumers read."""
         versions = self.versions.get(path)
         return versions[-1][0] if versions else None
+
+    def _stored(self, destination: Destination, owner: Owner) -> Stored:
+        self._fail_at(destination)
+        versions = self.versions.get(destination.path, [])
+        document, written_at = versions[-1] if versions else (None, None)
+        content, faithful = read_document(document, owner, destination)
+        return Stored(
+            destination=destination,
+            revision=str(len(versions)),
+            content=content,
+            written_at=written_at,
+            faithful=faithful,
+        )
 
     def _put(self, path: str, document: Document, expected: str) -> bool:
         versions = self.versions.setdefault(path, [])

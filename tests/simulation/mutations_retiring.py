@@ -96,6 +96,11 @@ def do_not_wait_for_copies(_original: object, _snapshot: Snapshot) -> None:
     """A predecessor is kept until every destination is known to hold the current token."""
 
 
+@instead_of(retirement, "unreadable", caught_by="R8", where=scenes.KEPT_FROM_READER)
+def do_not_wait_for_consumers(_original: object, _snapshot: Snapshot) -> None:
+    """A predecessor is kept until consumers were seen to read the current token, where a store has a reader."""
+
+
 # --- revoking: fence, look again, revoke --------------------------------------------------------------
 
 

@@ -155,6 +155,15 @@ def _five_weeks() -> None:
     rig.settle()
 
 
+def _consumers_cannot_read() -> None:
+    rig = provisioned(replace(_TOKEN, destinations=(replace(PLACE, has_reader=True),)))
+    rig.store.kept_from_reader.add(PLACE.path)
+    rig.reconcile(_BY_HAND)
+    rig.pass_time(3 * HOUR)
+    rig.store.kept_from_reader.clear()
+    rig.settle()
+
+
 CHANCE: Final = Seeds(count=200)
 """Enough for a rule that nearly every schedule needs."""
 HAND_AND_CHECK: Final = Search(
@@ -220,4 +229,5 @@ COPY_BEHIND: Final = Search(
 LOST_ANSWERS: Final = Directed(
     name="every answer to a create is lost, and lists are 50 minutes old", play=_answers_are_lost_while_lists_are_old
 )
+KEPT_FROM_READER: Final = Directed(name="consumers cannot read for three hours", play=_consumers_cannot_read)
 FIVE_WEEKS: Final = Directed(name="five weeks without a fault", play=_five_weeks)

@@ -5,14 +5,13 @@ from dataclasses import replace
 from itertools import combinations
 
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.steps import Copy, Mint, Refuse, Rest, Revoke
+from provisioner.domain.steps import Confirm, Copy, Mint, Refuse, Rest, Revoke
 from tests.unit.domain.builders import (
     DAY,
     FORMER_ISSUER,
     HOUR,
     ISSUER,
     NOW,
-    PRIMARY,
     SECOND_PLACE,
     TTL,
     a_foreign_secret,
@@ -71,8 +70,14 @@ def due(snapshot: Snapshot) -> Snapshot:
 
 def copy_differing(snapshot: Snapshot) -> Snapshot:
     """Add a destination at which nothing is."""
-    token = replace(snapshot.token, destinations=(PRIMARY, SECOND_PLACE))
+    token = replace(snapshot.token, destinations=(snapshot.token.primary, SECOND_PLACE))
     return replace(snapshot, token=token, copies=(nothing_stored(destination=SECOND_PLACE),))
+
+
+def primary_unconfirmed(snapshot: Snapshot) -> Snapshot:
+    """Give the primary's store a reader, which has not read anything yet."""
+    first, *others = snapshot.token.destinations
+    return replace(snapshot, token=replace(snapshot.token, destinations=(replace(first, has_reader=True), *others)))
 
 
 def one_outlived(snapshot: Snapshot) -> Snapshot:
@@ -91,6 +96,7 @@ FACTS: dict[str, Callable[[Snapshot], Snapshot]] = {
     "issuer_has_changed": issuer_moved,
     "rotation_is_due": due,
     "destination_differs": copy_differing,
+    "destination_is_unconfirmed": primary_unconfirmed,
     "token_has_outlived_its_time": one_outlived,
 }
 """In the protocol's order: each makes its fact hold in a snapshot, and leaves the facts of the others as they are."""
@@ -103,6 +109,7 @@ STEPS: dict[str, type[object]] = {
     "issuer_has_changed": Mint,
     "rotation_is_due": Mint,
     "destination_differs": Copy,
+    "destination_is_unconfirmed": Confirm,
     "token_has_outlived_its_time": Revoke,
 }
 STATES_OF_THE_STORE = {"secret_is_foreign", "secret_is_missing"}

@@ -1,5 +1,6 @@
 """What the verbs say and do in an emergency, and that what others have put right is no failure any more."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from provisioner.domain.mark import Mark
 from provisioner.domain.model import Trigger
 from provisioner.engine.recall import Recall
 from provisioner.engine.service import RotationResult, Service
-from tests.builders import DAY, HOUR, MINUTE, OTHER_PLACE, PLACE, uid
+from tests.builders import DAY, HOUR, MINUTE, OTHER_PLACE, PLACE, a_token, uid
 from tests.fakes.faults import Fault
 from tests.rig import Rig, provisioned
 
@@ -152,3 +153,12 @@ def test_a_revocation_at_an_issuer_that_cannot_be_listed_keeps_its_pace() -> Non
     rig.former.faults.add("list", Fault.BEFORE)
     rig.reconcile()
     assert set(rig.memories[0].backoffs) == {"revoke:former-1"}
+
+
+@pytest.mark.parametrize("read_by", ["use", "reader"])
+def test_a_request_sent_again_by_another_process_was_honoured_already(read_by: str) -> None:
+    """That process tries the stored token, or has a reader look at it: that is no rotation."""
+    place = replace(PLACE, has_reader=read_by == "reader")
+    rig = provisioned(a_token(destinations=(place,)), proves_by_use=read_by == "use")
+    assert not rotate(a_service(rig), compromised=False).already
+    assert rotate(a_service(rig), compromised=False).already

@@ -10,6 +10,7 @@ from provisioner.catalog import make_store
 from provisioner.domain.errors import ConfigurationError
 from provisioner.runtime.clock import SystemClock
 from provisioner.settings.load import Settings, load_settings
+from provisioner.stores.aws_secrets_manager import AwsSecretsManagerStore
 
 STORE: dict[str, Any] = {"type": "aws-secrets-manager", "region": "eu-west-1"}
 FAST = {
@@ -101,3 +102,29 @@ def test_lives_too_short_for_aws(tmp_path: Path) -> None:
         load(tmp_path, token=FAST)
     assert load(tmp_path, {"endpoint_url": "http://127.0.0.1:5000"}, FAST).managed_tokens()
     assert load(tmp_path, token=FAST | {"rotate_at": 0.5}).managed_tokens()
+
+
+def test_reader_begins_with_the_store_s_own(tmp_path: Path) -> None:
+    """What it leaves out, it has of the store: where AWS is, and whose credentials a role is taken on with."""
+    role = {"role_arn": "arn:aws:iam::123456789012:role/consumer"}
+    settings = load(tmp_path, {"profile": "ours", "reader": {"assume_role": role}})
+    (token,) = settings.managed_tokens()
+    assert token.primary.has_reader
+    store = make_store("aws", settings.stores["aws"], SystemClock())
+    assert isinstance(store, AwsSecretsManagerStore)
+    assert store._reader is not None
+    access = store._reader._clients._access
+    assert (access.profile, access.region, access.role and access.role.arn) == ("ours", "eu-west-1", role["role_arn"])
+    store.close()
+
+
+def test_reader_must_be_somebody(tmp_path: Path) -> None:
+    """An empty one would be ourselves."""
+    with pytest.raises(ConfigurationError, match=r"stores\.aws\.reader: name a profile, a role to assume, or both"):
+        load(tmp_path, {"reader": {}})
+
+
+def test_destinations_of_a_store_without_a_reader_have_none(tmp_path: Path) -> None:
+    """As it has always been."""
+    (token,) = load(tmp_path).managed_tokens()
+    assert not token.primary.has_reader
