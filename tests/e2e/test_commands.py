@@ -155,7 +155,7 @@ def test_explain_shows_every_check(site: Site) -> None:
         "secret_is_foreign",
         "secret_is_missing",
     ]
-    assert len(explained.json["checks"]) == 9
+    assert len(explained.json["checks"]) == 10
     assert site.run("explain", "nobody").status == 2
 
 
