@@ -11,6 +11,7 @@ GATHER_KEY = "gather"
 TRY_KEY = "try"
 _REVOKE_KEY = "revoke:"
 _COPY_KEY = "copy:"
+_READ_KEY = "read:"
 
 
 def is_mint_key(key: str) -> bool:
@@ -31,6 +32,11 @@ def is_revoke_key(key: str) -> bool:
 def copy_key(destination: Destination) -> str:
     """Backoff key of a copy: one destination's failures delay no other."""
     return f"{_COPY_KEY}{destination}"
+
+
+def read_key(destination: Destination) -> str:
+    """Backoff key of reading a copy: while one that gives no answer waits for its next try, it costs nobody time."""
+    return f"{_READ_KEY}{destination}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

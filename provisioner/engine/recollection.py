@@ -18,6 +18,7 @@ from provisioner.domain.steps import (
     copy_key,
     is_mint_key,
     is_revoke_key,
+    read_key,
     revoke_key,
 )
 from provisioner.domain.timing import backoff
@@ -48,7 +49,7 @@ def of_what_is_wanted(memory: Memory, snapshot: Snapshot, decision: Decision, no
     if decision.hindrance is not None:
         wanted |= {key for key in memory.backoffs if is_mint_key(key)}
     wanted |= {revoke_key(plan.target) for plan in retirements(snapshot, now)}
-    wanted |= {copy_key(place) for place in out_of_step(snapshot)}
+    wanted |= {key for place in out_of_step(snapshot) for key in (copy_key(place), read_key(place))}
     if any(isinstance(listing, Unreadable) for listing in snapshot.listings.values()):
         wanted |= {key for key in memory.backoffs if is_revoke_key(key)}
     return replace(memory, backoffs={key: entry for key, entry in memory.backoffs.items() if key in wanted})

@@ -38,6 +38,8 @@ class FakeStore:
     """How often anything changed here, by whomever."""
     on_preflight: Callable[[], None] = field(default=lambda: None)
     on_person: Callable[[], None] = field(default=lambda: None)
+    on_path: Callable[[str], None] = field(default=lambda _: None)
+    """Told of each read and write with its path, such as ``read influx/telegraf``."""
 
     def preflight(self, destination: Destination) -> None:
         """See the port."""
@@ -51,6 +53,7 @@ class FakeStore:
     def read(self, destination: Destination, owner: Owner) -> Stored:
         """See the port."""
         fault = self.faults.next("read")
+        self.on_path(f"read {destination.path}")
         self._fail(fault)
         self._fail_at(destination)
         versions = self.versions.get(destination.path, [])
@@ -69,6 +72,7 @@ class FakeStore:
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
         """See the port."""
         fault = self.faults.next("write")
+        self.on_path(f"write {destination.path}")
         document = to_document(content, owner, destination)
         if fault is Fault.LATE:
             self.late.append(lambda: self._put(destination.path, document, expected))
