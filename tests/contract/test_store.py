@@ -19,12 +19,13 @@ from provisioner.stores.vault_auth import TokenLogin
 from tests.aws import Person, a_store
 from tests.builders import OWNER, a_record
 from tests.fakes.clock import FakeClock
+from tests.fakes.staged_store import StagedStore
 from tests.fakes.store import FakeStore
 
 PutByHand = Callable[[str, dict[str, object] | None], None]
 
 
-@pytest.fixture(params=["fake", "vault", "aws by moto", "aws, strict"])
+@pytest.fixture(params=["fake", "staged", "vault", "aws by moto", "aws, strict"])
 def store_and_hand(request: pytest.FixtureRequest) -> Iterator[tuple[Store, PutByHand]]:
     """Give each store, and a person's way to write (None: to delete) in it."""
     match request.param:
@@ -34,6 +35,9 @@ def store_and_hand(request: pytest.FixtureRequest) -> Iterator[tuple[Store, PutB
                 fake,
                 lambda path, document: fake.put_by_hand(path, document) if document else fake.delete_newest(path),
             )
+        case "staged":
+            staged = StagedStore(FakeClock())
+            yield staged.process(0), staged.put_by_hand
         case "vault":
             yield from vault_and_hand(request)
         case _:

@@ -124,6 +124,10 @@ class FakeStore:
         versions = self.versions.get(path)
         return versions[-1][0] if versions else None
 
+    def state(self) -> object:
+        """Give all that the next request depends on."""
+        return self.versions
+
     def _put(self, path: str, document: Document, expected: str) -> bool:
         versions = self.versions.setdefault(path, [])
         if str(len(versions)) != expected:

@@ -3,13 +3,12 @@
 from datetime import timedelta
 
 from provisioner.domain.events import LookFailed
-from provisioner.domain.model import Destination, Trigger
+from provisioner.domain.model import Trigger
 from provisioner.domain.status import State, status_of
 from provisioner.domain.timing import BACKOFF_LONGEST
-from tests.builders import DAY, HOUR, OTHER_PLACE, PLACE, SECOND, a_token
+from tests.builders import DAY, HOUR, OTHER_PLACE, PLACE, SECOND, THIRD_PLACE, a_token
 from tests.rig import Rig
 
-THIRD_PLACE = Destination(store="vault", path="third/telegraf")
 PRIMARY, COPY, THIRD = (place.path for place in (PLACE, OTHER_PLACE, THIRD_PLACE))
 TIME_OUT = 30 * SECOND
 """How long a path that is down keeps everybody waiting who asks for it."""
