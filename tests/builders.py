@@ -26,6 +26,7 @@ HOUR, DAY, MINUTE, SECOND = timedelta(hours=1), timedelta(days=1), timedelta(min
 OWNER = Owner("prod", "telegraf")
 PLACE = Destination(store="vault", path="influx/telegraf")
 OTHER_PLACE = Destination(store="vault", path="copies/telegraf")
+THIRD_PLACE = Destination(store="vault", path="third/telegraf")
 
 
 def uid(number: int) -> str:

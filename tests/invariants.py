@@ -62,6 +62,12 @@ class Invariants:
         """Something of ours is under way that no list shows to anybody: a further actor, as I4 has it."""
         self._most_live += 1
 
+    def comes_back(self) -> None:
+        """A secret that a person deleted was restored, to be written: for a moment what it held can be read again."""
+        if self._rig.current_id is not None:
+            self.excused.add(self._rig.current_id)
+            self.restraint.comes_back(self._rig.current_id)
+
     def expect_foreign(self, token_id: str | None = None, path: str | None = None) -> None:
         """Remember a foreign token or secret, which must stay as it is."""
         if token_id is not None:

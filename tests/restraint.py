@@ -43,6 +43,7 @@ class Restraint:
         """Whether the last record of ours asked for an end without overlap, whatever a person has done to it since."""
         self._configured = [rig.token]
         self._put_by_person: set[str | None] = set()
+        self._restored: set[str] = set()
 
     def store_is_ready(self) -> None:
         """Note that the store told whoever acts that it would take a write."""
@@ -95,6 +96,11 @@ class Restraint:
         self._person_acted = True
         self._put_by_person |= {self._rig.current_id} - {None}
 
+    def comes_back(self, token_id: str) -> None:
+        """Note that a token is stored again only because a deleted secret has to be restored before it is written."""
+        self._restored.add(token_id)
+        self._person_acted = True
+
     def current_changes(self, before: str | None, record: Record | None) -> None:
         """Check R4 as another record becomes the stored one."""
         if record is not None:
@@ -107,7 +113,7 @@ class Restraint:
         if record is not None:
             self._demand(record.token_id in self._proven, f"R5: {record.token_id} was not seen to work")
         else:
-            self._demand(before is None, f"R7: {before} was stored, and is not any more")
+            self._demand(before is None or before in self._restored, f"R7: {before} was stored, and is not any more")
         if before in self._put_by_person:
             return
         old = self._rig.issuer.tokens.get(before or "")

@@ -12,10 +12,12 @@ from provisioner.domain.record import read_document
 from provisioner.engine.gather import Listings
 from provisioner.engine.reconcile import Outcome, reconcile
 from provisioner.engine.world import World
+from provisioner.ports.store import Store
 from tests.builders import OTHER_PLACE, PLACE, a_token, uid
 from tests.fakes.clock import FakeClock
 from tests.fakes.entropy import FakeEntropy
 from tests.fakes.issuer import FakeIssuer
+from tests.fakes.staged_store import StagedStore
 from tests.fakes.store import FakeStore
 from tests.invariants import Invariants
 
@@ -49,23 +51,30 @@ class SkewedClock:
 class Rig:
     """One name, its issuers and its store; every port call and every step is watched by the invariants."""
 
-    def __init__(self, token: ManagedToken | None = None, *, replicas: int = 1, proves_by_use: bool = False) -> None:
+    def __init__(
+        self,
+        token: ManagedToken | None = None,
+        *,
+        replicas: int = 1,
+        proves_by_use: bool = False,
+        staged: bool = False,
+    ) -> None:
         self.token = token or a_token()
         self.clock, self.entropy = FakeClock(), FakeEntropy()
         self.issuer = FakeIssuer(self.clock, proves_by_use=proves_by_use)
         self.former = FakeIssuer(self.clock, name="former", proves_by_use=proves_by_use)
-        self.store = FakeStore(self.clock)
+        self.store: FakeStore = StagedStore(self.clock) if staged else FakeStore(self.clock)
         self.events: list[Event] = []
         self.clocks = [SkewedClock(self.clock) for _ in range(replicas)]
         self.worlds = [
             World(
                 issuers={"cluster": self.issuer, "former": self.former},
-                stores={"vault": self.store},
+                stores={"vault": self._store_of(number)},
                 clock=clock,
                 entropy=self.entropy,
                 observe=self._observe,
             )
-            for clock in self.clocks
+            for number, clock in enumerate(self.clocks)
         ]
         self.configured: dict[int, ManagedToken] = {}
         """What a replica has read of the configuration, where that is not ``token``."""
@@ -76,6 +85,8 @@ class Rig:
         """The replica that acts, and its life."""
         self._parsed: dict[int, tuple[object, Destination, Content]] = {}
         self.invariants = Invariants(self, replicas=replicas)
+        if isinstance(self.store, StagedStore):
+            self.store.on_restored = self.invariants.comes_back
         self.store.on_preflight = self.invariants.restraint.store_is_ready
         self.store.on_person = self.invariants.restraint.person_writes
         for issuer in (self.issuer, self.former):
@@ -83,6 +94,11 @@ class Rig:
             issuer.on_prove = self.invariants.restraint.proves
             issuer.on_revoke = self.invariants.restraint.revokes
         self.watch(lambda _: None)
+
+    def _store_of(self, replica: int) -> Store:
+        """Give the store as a process that has just begun has it."""
+        store = self.store
+        return store.process(replica, self.clocks[replica]) if isinstance(store, StagedStore) else store
 
     def _observe(self, event: Event) -> None:
         self.events.append(event)
@@ -124,6 +140,7 @@ class Rig:
         """Forget everything that the replica remembers, as a restart does."""
         self.memories[replica] = Memory()
         self.lives[replica] += 1
+        self.worlds[replica] = replace(self.worlds[replica], stores={"vault": self._store_of(replica)})
 
     def token_of(self, replica: int) -> ManagedToken:
         """Give the token as that replica's configuration has it."""
@@ -220,9 +237,11 @@ class Rig:
         self.token = replace(self.token, destinations=(PLACE, OTHER_PLACE))
 
 
-def provisioned(token: ManagedToken | None = None, *, replicas: int = 1, proves_by_use: bool = False) -> Rig:
+def provisioned(
+    token: ManagedToken | None = None, *, replicas: int = 1, proves_by_use: bool = False, staged: bool = False
+) -> Rig:
     """Give a rig whose token was provisioned a day ago."""
-    rig = Rig(token, replicas=replicas, proves_by_use=proves_by_use)
+    rig = Rig(token, replicas=replicas, proves_by_use=proves_by_use, staged=staged)
     rig.reconcile()
     rig.clock.advance(timedelta(days=1))
     rig.reconcile()

@@ -35,6 +35,7 @@ from provisioner.domain.steps import (
     Rest,
     Revoke,
     TryStored,
+    read_key,
     revoke_key,
 )
 from provisioner.domain.timing import rfc3339, rotation_due, whole_seconds
@@ -186,6 +187,9 @@ def destination_differs(snapshot: Snapshot, now: datetime) -> Finding:
         if trouble is None:
             continue
         troubles.append(f"{destination} {trouble}")
+        unread = snapshot.memory.must_wait(read_key(destination), now)
+        if unread is not None:
+            waits.append(unread.retry_at)
         if not isinstance(place, Stored) or (isinstance(place.content, Foreign) and not destination.adopt):
             continue
         copy = Copy(record=record, destination=destination, revision=place.revision)

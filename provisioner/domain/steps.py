@@ -12,6 +12,7 @@ TRY_KEY = "try"
 _REVOKE_KEY = "revoke:"
 _COPY_KEY = "copy:"
 _CONFIRM_KEY = "confirm:"
+_READ_KEY = "read:"
 
 
 def is_mint_key(key: str) -> bool:
@@ -37,6 +38,11 @@ def copy_key(destination: Destination) -> str:
 def confirm_key(destination: Destination) -> str:
     """Backoff key of a look with the reader's eyes: one destination's failures delay no other."""
     return f"{_CONFIRM_KEY}{destination}"
+
+
+def read_key(destination: Destination) -> str:
+    """Backoff key of reading a copy: while one that gives no answer waits for its next try, it costs nobody time."""
+    return f"{_READ_KEY}{destination}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

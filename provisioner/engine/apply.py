@@ -19,7 +19,7 @@ from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Confirm, Copy, Decision, Effect, Mint, Revoke, TryStored
 from provisioner.domain.trials import refusal_is_certain_at
 from provisioner.engine import recollection
-from provisioner.engine.gather import Listings, gather
+from provisioner.engine.gather import Listings, gather, with_copies
 from provisioner.engine.minting import Rotation
 from provisioner.engine.world import World
 
@@ -147,6 +147,7 @@ def _revoke(world: World, snapshot: Snapshot, decision: Decision, step: Revoke) 
     """Fence if needed, read both truths afresh, and revoke only if they still say the very same."""
     memory = _fence(world, snapshot, step) if step.fence is not None else snapshot.memory
     fresh = gather(world, snapshot.token, Listings(world), memory=memory, trigger=snapshot.trigger)
+    fresh = with_copies(world, fresh, afresh=True)  # one in its backoff may hold the token all the same
     again = decide(fresh, world.clock.now()).step
     agreed = isinstance(again, Revoke) and again.target == step.target and again.fence is None
     if not agreed or fresh.is_stored(step.target):

@@ -10,6 +10,7 @@ from provisioner.domain.memory import Memory
 from provisioner.domain.model import Destination, IssuedToken, Listing, ManagedToken, Stored, Trigger, Unreadable
 from provisioner.domain.repair import repaired
 from provisioner.domain.snapshot import Snapshot
+from provisioner.domain.steps import read_key
 from provisioner.engine.world import World
 
 
@@ -81,18 +82,42 @@ def gather(
     trigger: Trigger | None = None,
     just_read: Stored | None = None,
 ) -> Snapshot:
-    """Read both truths about one name.
+    """Read both truths about one name; its copies are left unasked, for ``ask_copy`` and ``with_copies``.
 
     The lists are read before the stores: a token committed in between is then missing from its list,
     which means nothing for a young token, while the other order would show a stranger beside the old one.
     ``just_read`` is the primary as it was read back a moment ago, by us. A damaged record is given as it was meant,
     where the lists tell.
     """
-    listed = listings.all()
-    primary, *copies = (
-        just_read if just_read and destination == just_read.destination else read_stored(world, token, destination)
-        for destination in token.destinations
-    )
+    listed, primary, copies = listings.all(), token.primary, token.destinations[1:]
     return repaired(
-        Snapshot(token=token, primary=primary, copies=tuple(copies), listings=listed, trigger=trigger, memory=memory)
+        Snapshot(
+            token=token,
+            primary=just_read if just_read and just_read.destination == primary else read_stored(world, token, primary),
+            copies=tuple(Unreadable(reason=_waited_for(memory, copy)) for copy in copies),
+            listings=listed,
+            trigger=trigger,
+            memory=memory,
+        )
     )
+
+
+def ask_copy(world: World, snapshot: Snapshot, destination: Destination) -> Snapshot:
+    """Read one copy."""
+    number = snapshot.token.destinations.index(destination) - 1
+    read = read_stored(world, snapshot.token, destination)
+    return replace(snapshot, copies=(*snapshot.copies[:number], read, *snapshot.copies[number + 1 :]))
+
+
+def with_copies(world: World, snapshot: Snapshot, *, afresh: bool = False) -> Snapshot:
+    """Read every copy; one that waits for its next try after a failure only where all are to be asked ``afresh``."""
+    for destination in snapshot.token.destinations[1:]:
+        if afresh or snapshot.memory.must_wait(read_key(destination), world.clock.now()) is None:
+            snapshot = ask_copy(world, snapshot, destination)
+    return snapshot
+
+
+def _waited_for(memory: Memory, copy: Destination) -> str:
+    """Say why a copy could not be read the last time."""
+    backoff = memory.backoffs.get(read_key(copy))
+    return backoff.error if backoff is not None else "it was not asked yet"

@@ -21,6 +21,7 @@ from provisioner.domain.steps import (
     copy_key,
     is_mint_key,
     is_revoke_key,
+    read_key,
     revoke_key,
 )
 from provisioner.domain.timing import backoff
@@ -51,7 +52,7 @@ def of_what_is_wanted(memory: Memory, snapshot: Snapshot, decision: Decision, no
     if decision.hindrance is not None:
         wanted |= {key for key in memory.backoffs if is_mint_key(key)}
     wanted |= {revoke_key(plan.target) for plan in retirements(snapshot, now)}
-    wanted |= {copy_key(place) for place in out_of_step(snapshot)}
+    wanted |= {key for place in out_of_step(snapshot) for key in (copy_key(place), read_key(place))}
     wanted |= {confirm_key(destination) for destination, _ in unconfirmed(snapshot)}
     if any(isinstance(listing, Unreadable) for listing in snapshot.listings.values()):
         wanted |= {key for key in memory.backoffs if is_revoke_key(key)}

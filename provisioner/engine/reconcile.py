@@ -8,13 +8,26 @@ from provisioner.domain import events
 from provisioner.domain.decide import decide
 from provisioner.domain.errors import ProvisionerError
 from provisioner.domain.memory import Memory
-from provisioner.domain.model import ManagedToken, Stored, Trigger, Unreadable
+from provisioner.domain.model import Destination, ManagedToken, Stored, Trigger, Unreadable
 from provisioner.domain.scrub import scrub
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.steps import GATHER_KEY, Confirm, Decision, Effect, Refuse, Rest, Revoke, TryStored, kind
+from provisioner.domain.steps import (
+    GATHER_KEY,
+    Confirm,
+    Copy,
+    Decision,
+    Effect,
+    Refuse,
+    Rest,
+    Revoke,
+    TryStored,
+    copy_key,
+    kind,
+    read_key,
+)
 from provisioner.engine import recollection
 from provisioner.engine.apply import StepFailedError, apply
-from provisioner.engine.gather import Listings, gather
+from provisioner.engine.gather import Listings, ask_copy, gather
 from provisioner.engine.world import World
 
 MOST_STEPS: Final = 24
@@ -50,6 +63,9 @@ def reconcile(
         snapshot = looked_at or gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
         snapshot = replace(snapshot, memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot))
         decision = decide(snapshot, world.clock.now())
+        if isinstance(decision.step, Rest | Refuse | Revoke) and decision.fact != TRUTH_UNREADABLE:
+            snapshot = _ask_copies(world, snapshot)
+            decision = decide(snapshot, world.clock.now())
         snapshot = _note_unreadable(world, snapshot, decision)
         wanted = recollection.of_what_is_wanted(snapshot.memory, snapshot, decision, world.clock.now())
         snapshot = replace(snapshot, memory=wanted)
@@ -83,6 +99,49 @@ def reconcile(
         changed=changed,
         revoked=tuple(revoked),
     )
+
+
+def _ask_copies(world: World, snapshot: Snapshot) -> Snapshot:
+    """Ask one copy after another, those in trouble last, up to the first that has to be written.
+
+    No rotation waits for a copy: it was decided on before any is asked. Nor does a copy wait for another that was in
+    trouble before, however long that one takes to give no answer.
+    """
+    backoffs = snapshot.memory.backoffs
+
+    def is_in_trouble(place: Destination) -> bool:
+        return read_key(place) in backoffs or copy_key(place) in backoffs
+
+    for place in sorted(snapshot.token.destinations[1:], key=is_in_trouble):
+        if snapshot.memory.must_wait(read_key(place), world.clock.now()) is None:
+            snapshot = _note_copy(world, ask_copy(world, snapshot, place), place)
+        if isinstance(decide(snapshot, world.clock.now()).step, Copy):
+            break
+    return snapshot
+
+
+def _note_copy(world: World, snapshot: Snapshot, place: Destination) -> Snapshot:
+    """Count a copy's failed read towards the backoff of asking it, and tell; or forget such failures."""
+    key, read = read_key(place), snapshot.copies[snapshot.token.destinations.index(place) - 1]
+    if not isinstance(read, Unreadable):
+        return replace(snapshot, memory=recollection.succeeded(snapshot.memory, key))
+    memory = recollection.failed(
+        snapshot.memory,
+        key,
+        read.reason,
+        now=world.clock.now(),
+        remaining=_remaining(world, snapshot),
+        jitter=world.entropy.jitter(),
+    )
+    backoff = memory.backoffs[key]
+    failed = events.LookFailed(
+        name=snapshot.token.name,
+        reason=f"{place} could not be read: {read.reason}",
+        failures=backoff.failures,
+        retry_at=backoff.retry_at,
+    )
+    world.observe(failed)
+    return replace(snapshot, memory=memory)
 
 
 def _of_what_is_stored(snapshot: Snapshot, memory: Memory) -> Memory:

@@ -19,7 +19,7 @@ from provisioner.domain.steps import Confirm, Decision, TryStored, revoke_key
 from provisioner.domain.trials import refusal_is_certain_at
 from provisioner.engine import recollection
 from provisioner.engine.apply import StepFailedError, apply
-from provisioner.engine.gather import Listings, gather, list_tokens
+from provisioner.engine.gather import Listings, gather, list_tokens, with_copies
 from provisioner.engine.recall import Recall
 from provisioner.engine.reconcile import Outcome, reconcile
 from provisioner.engine.world import World
@@ -218,7 +218,7 @@ class Service:
     def _look(self, token: ManagedToken, listings: Listings, at: datetime | None) -> tuple[Snapshot, Decision]:
         """Decide without acting; trying what is stored, or confirming it, is a read, and is not remembered."""
         trigger, memory = self._recall.trigger(token.name), self._recall.memory(token.name)
-        snapshot = gather(self._world, token, listings, memory=memory, trigger=trigger)
+        snapshot = with_copies(self._world, gather(self._world, token, listings, memory=memory, trigger=trigger))
         moment = at or self._world.clock.now()
         for _ in range(_MOST_TRIALS + len(token.destinations)):
             decision = decide(snapshot, moment)

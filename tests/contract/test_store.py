@@ -19,13 +19,23 @@ from provisioner.stores.vault_auth import TokenLogin
 from tests.aws import Person, a_store
 from tests.builders import OWNER, a_record
 from tests.fakes.clock import FakeClock
+from tests.fakes.staged_store import StagedStore
 from tests.fakes.store import FakeStore
 
 PutByHand = Callable[[str, dict[str, object] | None], None]
 
 
 @pytest.fixture(
-    params=["fake", "vault", "aws by moto", "aws, strict", "vault, raw", "aws by moto, raw", "aws, strict, raw"]
+    params=[
+        "fake",
+        "staged",
+        "vault",
+        "aws by moto",
+        "aws, strict",
+        "vault, raw",
+        "aws by moto, raw",
+        "aws, strict, raw",
+    ]
 )
 def store_and_hand(request: pytest.FixtureRequest) -> Iterator[tuple[Store, PutByHand]]:
     """Give each store, and a person's way to write (None: to delete) in it."""
@@ -36,6 +46,9 @@ def store_and_hand(request: pytest.FixtureRequest) -> Iterator[tuple[Store, PutB
                 fake,
                 lambda path, document: fake.put_by_hand(path, document) if document else fake.delete_newest(path),
             )
+        case "staged":
+            staged = StagedStore(FakeClock())
+            yield staged.process(0), staged.put_by_hand
         case "vault" | "vault, raw":
             yield from vault_and_hand(request)
         case _:

@@ -42,6 +42,8 @@ class FakeStore:
     """How often anything changed here, by whomever."""
     on_preflight: Callable[[], None] = field(default=lambda: None)
     on_person: Callable[[], None] = field(default=lambda: None)
+    on_path: Callable[[str], None] = field(default=lambda _: None)
+    """Told of each read and write with its path, such as ``read influx/telegraf``."""
 
     def preflight(self, destination: Destination) -> None:
         """See the port."""
@@ -55,6 +57,7 @@ class FakeStore:
     def read(self, destination: Destination, owner: Owner) -> Stored:
         """See the port."""
         fault = self.faults.next("read")
+        self.on_path(f"read {destination.path}")
         self._fail(fault)
         stored = self._stored(destination, owner)
         self._dawdle(fault)
@@ -73,6 +76,7 @@ class FakeStore:
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
         """See the port."""
         fault = self.faults.next("write")
+        self.on_path(f"write {destination.path}")
         document = to_document(content, owner, destination)
         if fault is Fault.LATE:
             self.late.append(lambda: self._put(destination.path, document, expected))
@@ -123,6 +127,10 @@ class FakeStore:
         """Give what consumers read."""
         versions = self.versions.get(path)
         return versions[-1][0] if versions else None
+
+    def state(self) -> object:
+        """Give all that the next request depends on."""
+        return self.versions
 
     def _stored(self, destination: Destination, owner: Owner) -> Stored:
         self._fail_at(destination)

@@ -16,7 +16,7 @@ from provisioner.domain.events import LookFailed, StepFailed
 from provisioner.domain.memory import Memory
 from provisioner.domain.status import State, TokenStatus, status_of
 from provisioner.domain.steps import Refuse, Rest
-from provisioner.engine.gather import Listings, gather
+from provisioner.engine.gather import Listings, gather, with_copies
 from tests.builders import DAY, HOUR, MINUTE, OTHER_PLACE, PLACE, SECOND, a_token
 from tests.fakes.faults import Fault
 from tests.rig import Rig, provisioned
@@ -70,7 +70,7 @@ class Watch:
         self._note(told, began, None if record is None else record.expires_at - began)
         assert isinstance(step, Rest | Refuse), "steps were left over"
         assert now < step.until <= now + CAP, "the daemon would wake in the past, or sleep on"
-        blank = gather(world, rig.token, Listings(world), memory=Memory())
+        blank = with_copies(world, gather(world, rig.token, Listings(world), memory=Memory()))
         look = Look(
             at=now,
             standing=status_of(outcome.snapshot, outcome.decision, now),

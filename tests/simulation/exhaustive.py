@@ -173,8 +173,7 @@ class Play:
         return hash((self.stage.rig.clock.now(), self._stored(), self._issued()))
 
     def _stored(self) -> int:
-        store = self.stage.rig.store
-        return self._hashed("stored", store.changes, store.versions)
+        return hash(repr(self.stage.rig.store.state()))
 
     def _issued(self) -> int:
         issuer = self.stage.rig.issuer
@@ -250,6 +249,12 @@ def _with_orphan() -> Rig:
     return rig
 
 
+def _due_in_stages() -> Rig:
+    rig = provisioned(a_token(drift_interval=HOUR), replicas=2, staged=True)
+    rig.clock.advance(20 * DAY)
+    return rig
+
+
 def _nothing() -> Rig:
     return Rig(a_token(drift_interval=HOUR), replicas=2)
 
@@ -260,8 +265,16 @@ SCENARIOS: Final = (
     Scenario(name="a rotation by hand beside a check", open=_asked, trigger=Trigger(request_id="by hand")),
     Scenario(name="the sweep of an orphan beside a rotation", open=_with_orphan, trigger=Trigger(request_id="by hand")),
 )
+STAGED: Final = Scenario(name="a rotation that is due, written in stages", open=_due_in_stages)
+STAGED_BOUNDS: Final = (
+    Bound(name="one switch, one death", switches=1, deaths=1),
+    Bound(name="one switch, one pause", switches=1, pauses=1),
+    Bound(name="one after the other, one fault", switches=0, faults=1),
+)
 
 if __name__ == "__main__":
     for scenario in SCENARIOS:
         for bound in BOUNDS:
             sys.stdout.write(f"{scenario.name}; {bound.name}: {explore(scenario, bound)}\n")
+    for bound in STAGED_BOUNDS:
+        sys.stdout.write(f"{STAGED.name}; {bound.name}: {explore(STAGED, bound)}\n")

@@ -16,6 +16,7 @@ _TOKEN: Final = a_token(drift_interval=HOUR)
 _TWO_PLACES: Final = replace(_TOKEN, destinations=(PLACE, OTHER_PLACE))
 _BY_HAND: Final = Trigger(request_id="by hand")
 _PAUSED: Final = Bound(name="two switches, one pause", switches=2, pauses=1)
+_PAUSED_ONCE: Final = Bound(name="one switch, one pause", switches=1, pauses=1)
 _SWITCHED: Final = Bound(name="two switches", switches=2)
 _ONE_FAULT: Final = Bound(name="one after the other, one fault", switches=0, faults=1)
 _IN_ORDER: Final = Bound(name="one after the other", switches=0)
@@ -23,6 +24,13 @@ _IN_ORDER: Final = Bound(name="one after the other", switches=0)
 
 def _well() -> Rig:
     return provisioned(_TOKEN, replicas=2)
+
+
+def _with_orphan_in_stages() -> Rig:
+    rig = provisioned(_TOKEN, replicas=2, staged=True)
+    rig.orphan()
+    rig.clock.advance(2 * HOUR)
+    return rig
 
 
 def _just_provisioned() -> Rig:
@@ -230,4 +238,19 @@ LOST_ANSWERS: Final = Directed(
     name="every answer to a create is lost, and lists are 50 minutes old", play=_answers_are_lost_while_lists_are_old
 )
 KEPT_FROM_READER: Final = Directed(name="consumers cannot read for three hours", play=_consumers_cannot_read)
+STAGED_HAND_AND_CHECK: Final = Search(
+    scenario=Scenario(
+        name="a rotation by hand beside a check, written in stages",
+        open=lambda: provisioned(_TOKEN, replicas=2, staged=True),
+        trigger=_BY_HAND,
+    ),
+    bound=_PAUSED_ONCE,
+)
+STAGED_FIRST: Final = Search(
+    scenario=Scenario(name="first provisioning, written in stages", open=lambda: Rig(_TOKEN, replicas=2, staged=True)),
+    bound=_PAUSED_ONCE,
+)
+STAGED_ORPHAN: Final = Search(
+    scenario=Scenario(name="the sweep of an orphan, written in stages", open=_with_orphan_in_stages), bound=_IN_ORDER
+)
 FIVE_WEEKS: Final = Directed(name="five weeks without a fault", play=_five_weeks)

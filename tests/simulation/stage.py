@@ -24,9 +24,16 @@ FAULTS: Final = {
     "preflight": (Fault.BEFORE, Fault.SLOW),
     "read": (Fault.BEFORE, Fault.SLOW),
     "write": (Fault.BEFORE, Fault.REFUSED, Fault.AFTER, Fault.LATE, Fault.SLOW),
+    "aws value": (Fault.BEFORE, Fault.SLOW),
+    "aws describe": (Fault.BEFORE,),
+    "aws create": (Fault.BEFORE, Fault.REFUSED, Fault.AFTER, Fault.LATE, Fault.SLOW),
+    "aws put": (Fault.BEFORE, Fault.REFUSED, Fault.AFTER, Fault.LATE),
+    "aws promote": (Fault.BEFORE, Fault.REFUSED, Fault.AFTER, Fault.LATE, Fault.SLOW),
+    "aws unlabel": (Fault.BEFORE, Fault.AFTER, Fault.LATE),
+    "aws restore": (Fault.BEFORE, Fault.AFTER),
 }
 """By call: the ways in which it can go wrong."""
-STORE_CALLS: Final = frozenset({"preflight", "read", "write"})
+STORE_CALLS: Final = frozenset({"preflight", "read", "write"} | {call for call in FAULTS if call.startswith("aws ")})
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.simulation.exhaustive import BOUNDS, SCENARIOS, Bound, Scenario, explore
+from tests.simulation.exhaustive import BOUNDS, SCENARIOS, STAGED, STAGED_BOUNDS, Bound, Scenario, explore
 
 
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.name)
@@ -10,5 +10,13 @@ from tests.simulation.exhaustive import BOUNDS, SCENARIOS, Bound, Scenario, expl
 def test_no_schedule_within_the_bound_breaks_an_invariant(scenario: Scenario, bound: Bound) -> None:
     """All of them are run, and every one comes to rest with one live token, the stored one."""
     explored = explore(scenario, bound)
+    assert explored.states > 400
+    assert explored.ends > 30
+
+
+@pytest.mark.parametrize("bound", STAGED_BOUNDS, ids=lambda bound: bound.name)
+def test_no_schedule_of_a_write_in_stages_breaks_an_invariant(bound: Bound) -> None:
+    """The same where every write is several requests to AWS, each of which others may come between."""
+    explored = explore(STAGED, bound)
     assert explored.states > 400
     assert explored.ends > 30

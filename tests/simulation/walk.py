@@ -11,13 +11,15 @@ from random import Random
 from typing import Final
 
 from provisioner.domain.model import ManagedToken, Trigger
-from tests.builders import DAY, HOUR, MINUTE, OTHER_PLACE, PLACE, SECOND, a_token
+from tests.builders import DAY, HOUR, MINUTE, OTHER_PLACE, PLACE, SECOND, THIRD_PLACE, a_token
 from tests.fakes.issuer import FakeIssuer
 from tests.rig import Rig
 from tests.simulation.stage import FAULTS, Stage
 
 REPLICAS: Final = 2
 STEPS: Final = 90
+STAGED_EACH: Final = 3
+"""One seed in so many writes in stages, as to AWS Secrets Manager."""
 FURTHEST_OFF: Final = 10 * MINUTE
 """How far a replica's clock may be off."""
 _GAPS: Final = (SECOND, MINUTE, 10 * MINUTE, 61 * MINUTE, 3 * HOUR, DAY, 7 * DAY)
@@ -35,7 +37,9 @@ class Walk:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)  # noqa: S311  # a schedule, no secret
         by_use = self._perhaps(0.5)
-        self.rig = Rig(a_token(drift_interval=HOUR), replicas=REPLICAS, proves_by_use=by_use)
+        self.rig = Rig(
+            a_token(drift_interval=HOUR), replicas=REPLICAS, proves_by_use=by_use, staged=seed % STAGED_EACH == 0
+        )
         for issuer in (self.rig.issuer, self.rig.former):
             issuer.whole_seconds, issuer.keeps_expired = self._perhaps(0.3), self._perhaps(0.3)
         self.stage = Stage(self.rig)
@@ -155,6 +159,7 @@ class Walk:
                 ("an earlier rotation", replace(rig.token, rotate_at=0.5)),
                 ("another description", replace(rig.token, description="edited")),
                 ("a second destination", replace(rig.token, destinations=(PLACE, OTHER_PLACE))),
+                ("three destinations", replace(rig.token, destinations=(PLACE, OTHER_PLACE, THIRD_PLACE))),
                 ("one destination", replace(rig.token, destinations=(PLACE,))),
                 ("another issuer", replace(rig.token, issuer=self.random.choice(("cluster", "former")))),
             )
