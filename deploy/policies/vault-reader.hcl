@@ -12,6 +12,11 @@ path "secret/data/telegraf/influx" {
   capabilities = ["read"]
 }
 
+# what consumers read
+path "secret/data/influx/backup-agent-token" {
+  capabilities = ["read"]
+}
+
 # before it ends: our client token; in the default policy
 path "auth/token/renew-self" {
   capabilities = ["update"]

@@ -12,14 +12,24 @@ path "secret/data/telegraf/influx" {
   capabilities = ["create", "read", "update"]
 }
 
-# `provisioner check`: max_versions and delete_version_after of this secret
+# read, write and fence
+path "secret/data/influx/backup-agent-token" {
+  capabilities = ["create", "read", "update"]
+}
+
+# `provisioner check`: its settings
 path "secret/metadata/influx/telegraf-admin" {
   capabilities = ["read"]
 }
 
-# `provisioner check`: max_versions and delete_version_after of this secret
+# `provisioner check`: its settings
 path "secret/metadata/telegraf/influx" {
   capabilities = ["read"]
+}
+
+# `provisioner check`: its settings, and our fields beside a bare token
+path "secret/metadata/influx/backup-agent-token" {
+  capabilities = ["create", "patch", "read", "update"]
 }
 
 # `provisioner check`: the same, of the mount

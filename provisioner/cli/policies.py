@@ -51,8 +51,12 @@ def vault(
     auth = chosen.reader if reader else chosen.auth
     if auth is None:
         raise _no_reader(name)
-    make = vault_policy.reader_rules if reader else vault_policy.store_rules
-    rules = make(chosen.mount, _paths(settings, name), logs_in=auth.method != "token")
+    paths, logs_in = _paths(settings, name), auth.method != "token"
+    rules = (
+        vault_policy.reader_rules(chosen.mount, paths, logs_in=logs_in)
+        if reader
+        else vault_policy.store_rules(chosen.mount, paths, raw=_raw_paths(settings, name), logs_in=logs_in)
+    )
     where = f", in its namespace {chosen.namespace}" if chosen.namespace else ""
     heading = (
         f"The policy of {_whom(name, reader=reader)}{where}, by\n"
@@ -103,7 +107,13 @@ def aws(
     document = (
         aws_policy.reader_policy(scope, paths, kms_key_id=chosen.kms_key_id)
         if reader
-        else aws_policy.store_policy(scope, paths, kms_key_id=chosen.kms_key_id, replicates=bool(chosen.replicate_to))
+        else aws_policy.store_policy(
+            scope,
+            paths,
+            raw=_raw_paths(settings, name),
+            kms_key_id=chosen.kms_key_id,
+            replicates=bool(chosen.replicate_to),
+        )
     )
     notes = [*_placeholders(scope), *_role_notes(chosen, reader=reader)]
     if output is PolicyOutput.JSON:
@@ -131,6 +141,12 @@ def _paths(settings: Settings, store: str) -> list[str]:
     if not paths:
         raise ConfigurationError(f"no token has a destination in store {store}: there is nothing to allow")
     return paths
+
+
+def _raw_paths(settings: Settings, store: str) -> list[str]:
+    """Give the paths of a store that hold the bare token."""
+    places = [place for token in settings.tokens for place in token.destinations if place.store == store]
+    return [place.path for place in places if place.format == "raw"]
 
 
 def _whom(store: str, *, reader: bool) -> str:

@@ -30,9 +30,9 @@ class Scope:
 
 
 def store_policy(
-    scope: Scope, names: Sequence[str], *, kms_key_id: str | None, replicates: bool = False
+    scope: Scope, names: Sequence[str], *, raw: Sequence[str] = (), kms_key_id: str | None, replicates: bool = False
 ) -> dict[str, object]:
-    """Give what the store itself needs."""
+    """Give what the store itself needs; ``raw`` are the names that hold the bare token, with our fields in tags."""
     secrets = [scope.secret(name) for name in names]
     creating = ["CreateSecret", "TagResource", *(["ReplicateSecretToRegions"] if replicates else [])]
     writing = ["GetSecretValue", "DescribeSecret", "PutSecretValue", "UpdateSecretVersionStage"]
@@ -41,6 +41,9 @@ def store_policy(
         _statement("RestoreWhatWasDeleted", ["RestoreSecret"], secrets),
         _statement("CreateWhatIsMissing", creating, secrets),
     ]
+    if raw:
+        tagged = [scope.secret(name) for name in raw]
+        statements.append(_statement("KeepOurFieldsInTags", ["TagResource", "UntagResource"], tagged))
     if kms_key_id is not None:
         statements.append(_through_secrets_manager(scope, kms_key_id, ["kms:Decrypt", "kms:GenerateDataKey"]))
         statements.append(_of_key("SeeThatTheKeyIsUsable", scope, kms_key_id, ["kms:DescribeKey"]))

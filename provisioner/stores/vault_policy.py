@@ -20,8 +20,10 @@ class Rule:
     """What it is for; says so where Vault's own default policy has it already."""
 
 
-def store_rules(mount: str, paths: Sequence[str], *, logs_in: bool) -> tuple[Rule, ...]:
+def store_rules(mount: str, paths: Sequence[str], *, raw: Sequence[str] = (), logs_in: bool) -> tuple[Rule, ...]:
     """Give what the store itself needs; ``logs_in``: its client token is obtained by us, not by somebody else.
+
+    ``raw`` are the paths among them that hold the bare token, with our fields in custom metadata.
 
     ``sys/internal/ui/mounts`` is not among it: Vault answers whoever may do anything in that mount.
     """
@@ -29,8 +31,8 @@ def store_rules(mount: str, paths: Sequence[str], *, logs_in: bool) -> tuple[Rul
     settings = (
         Rule(
             path=_exact(f"{mount}/metadata/{path}"),
-            capabilities=("read",),
-            why="`provisioner check`: max_versions and delete_version_after of this secret",
+            capabilities=("create", "patch", "read", "update") if path in raw else ("read",),
+            why=f"`provisioner check`: its settings{', and our fields beside a bare token' if path in raw else ''}",
         )
         for path in paths
     )

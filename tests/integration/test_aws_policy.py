@@ -1,11 +1,12 @@
 """The generated IAM policy against everything that the store sends: neither a right too few nor one too many."""
 
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
 
-from provisioner.domain.model import Destination
+from provisioner.domain.model import Destination, Format
 from provisioner.simulators.secrets_manager_server import SecretsManagerServer
 from provisioner.stores.aws_access import Access
 from provisioner.stores.aws_policy import Scope, reader_policy, store_policy
@@ -46,8 +47,9 @@ def everything_that_is_sent(aws: SecretsManagerServer, place: Destination, new: 
         object.__setattr__(aws, "carry_out", carry_out)
         person.delete(place.path)
         object.__setattr__(aws, "carry_out", noted)
-        store.write(place, OWNER, a_record(3), store.read(place, OWNER).revision)
-        assert store.read(place, OWNER).content == a_record(3)
+        for number in (3, 4):
+            store.write(place, OWNER, a_record(number), store.read(place, OWNER).revision)
+        assert store.read(place, OWNER).content == a_record(4)
     person.close()
     return sent
 
@@ -85,6 +87,17 @@ def test_policy_allows_what_is_sent_and_nothing_else(
     sent = everything_that_is_sent(aws, place, NewSecrets(kms_key_id=key, replicate_to=regions))
     policy = store_policy(SCOPE, [place.path], kms_key_id=key, replicates=bool(regions))
     assert needed(sent) == allowed(policy)
+
+
+def test_policy_of_a_bare_token_allows_what_is_sent_and_nothing_else(
+    aws: SecretsManagerServer, place: Destination
+) -> None:
+    """Our fields are kept in tags: that is allowed, too, for just those secrets."""
+    bare = replace(place, format=Format.RAW)
+    policy = store_policy(SCOPE, [bare.path, "other"], raw=[bare.path], kms_key_id=None)
+    assert needed(everything_that_is_sent(aws, bare, NewSecrets())) == allowed(policy)
+    other = f"arn:aws:secretsmanager:{REGION}:123456789012:secret:other-a1B2c3"
+    assert "secretsmanager:UntagResource" not in allowed(policy, other)
 
 
 def test_policy_allows_it_for_just_these_secrets(aws: SecretsManagerServer, place: Destination) -> None:

@@ -10,7 +10,7 @@ import hvac
 import pytest
 
 from provisioner.domain.errors import ConfigurationError, ProvisionerError
-from provisioner.domain.model import Absent, Destination
+from provisioner.domain.model import Absent, Destination, Format
 from provisioner.domain.secret import SecretText
 from provisioner.simulators.openbao import OpenBao
 from provisioner.stores.vault import VaultStore
@@ -199,6 +199,25 @@ def test_every_part_of_the_policy_is_needed(
     trying = tried(openbao, root, secret, rules, method)
     with closing(trying.store):
         assert NEEDED_FOR[part] in trying.run()
+
+
+def test_policy_of_a_bare_token_is_enough(openbao: OpenBao, root: hvac.Client, secret: Destination) -> None:
+    """Our fields are kept in custom metadata: that is allowed, too."""
+    bare = replace(secret, format=Format.RAW)
+    rules = store_rules(MOUNT, [bare.path], raw=[bare.path], logs_in=False)
+    assert tried(openbao, root, bare, rules, "token").run() == []
+
+
+@pytest.mark.parametrize("capability", ["create", "patch", "read", "update"])
+def test_every_part_of_the_policy_of_a_bare_token_is_needed(
+    openbao: OpenBao, root: hvac.Client, secret: Destination, capability: str
+) -> None:
+    """Take any right to the custom metadata away, and nothing is minted for it, or a check fails."""
+    bare = replace(secret, format=Format.RAW)
+    rules = without(store_rules(MOUNT, [bare.path], raw=[bare.path], logs_in=False), ("metadata", capability))
+    trying = tried(openbao, root, bare, rules, "token")
+    with closing(trying.store):
+        assert {"preflight", "check the secret"} & set(trying.run())
 
 
 @pytest.mark.parametrize("method", METHODS)

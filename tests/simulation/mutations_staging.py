@@ -37,7 +37,7 @@ def write_over_what_came_first(
     try:
         return original(writing, destination, *given)
     except ConflictError:
-        _, content, text = given
+        content, text, _ = given
         base = _now_current(writing, destination)
         return writing._replace(destination, content, text, base, str(base))
 
