@@ -49,6 +49,9 @@ class Fence:
     """The primary's revision that the rewrite produced."""
     rotation_ids: frozenset[str]
     """The rotations seen on the lists before the rewrite: those that it fences off."""
+    rotation_id: str | None
+    """The rotation that was written again, None for a reservation: where numbering began anew, a revision tells less.
+    """
     stored_since: datetime | None = None
     """Since when the store held what was written again, None when that was nothing: no overlap begins anew by it."""
 
@@ -104,13 +107,16 @@ class Memory:
         confirmation = self.confirmed.get(str(stored.destination))
         return confirmation if confirmation is not None and confirmation.revision == stored.revision else None
 
-    def fence_at(self, revision: str) -> Fence | None:
-        """Give our own fence, while the store still is at its revision."""
-        return self.fence if self.fence is not None and self.fence.revision == revision else None
+    def fence_at(self, stored: Stored) -> Fence | None:
+        """Give our own fence, while the store still is at its revision and holds what it wrote again."""
+        fence, rotation_id = self.fence, stored.record.rotation_id if stored.record is not None else None
+        if fence is None:
+            return None
+        return fence if (fence.revision, fence.rotation_id) == (stored.revision, rotation_id) else None
 
-    def is_fenced(self, rotation_id: str, revision: str) -> bool:
+    def is_fenced(self, rotation_id: str, stored: Stored) -> bool:
         """Tell whether the store still is at a revision that fences that rotation off."""
-        fence = self.fence_at(revision)
+        fence = self.fence_at(stored)
         return fence is not None and rotation_id in fence.rotation_ids
 
     def ended_attempt(self, rotation_id: str) -> EndedAttempt | None:

@@ -119,7 +119,7 @@ def current_since(snapshot: Snapshot) -> datetime | None:
     primary, record = snapshot.primary, snapshot.record
     if not isinstance(primary, Stored):
         return None
-    fence = snapshot.memory.fence_at(primary.revision)
+    fence = snapshot.memory.fence_at(primary)
     if fence is not None:
         return fence.stored_since
     return primary.written_at if record is None else stored_since(primary, record)
@@ -183,7 +183,7 @@ def _given_up(snapshot: Snapshot, primary: Stored, target: IssuedToken, ended: E
     revoke_at = ended.ended_at
     if since is not None and not ended.on_request:
         revoke_at = max(revoke_at, since + snapshot.token.overlap)
-    if snapshot.memory.is_fenced(ended.rotation_id, primary.revision):
+    if snapshot.memory.is_fenced(ended.rotation_id, primary):
         return Retirement(target=target, revoke_at=revoke_at, why=why)
     fence = _fence(primary)
     if fence is None:
@@ -248,7 +248,7 @@ def _orphan(
     if since is not None and not (record and record.compromised and target.issuer != record.issuer):
         # it may have been the current one, until a person restored an older version or named another issuer
         revoke_at = max(revoke_at, since + snapshot.token.overlap)
-    if snapshot.memory.is_fenced(target.mark.rotation_id if target.mark else "", primary.revision):
+    if snapshot.memory.is_fenced(target.mark.rotation_id if target.mark else "", primary):
         fence = None
     why = f"is stored nowhere{_origin(snapshot, target)}, and is kept until {rfc3339(whole_seconds(revoke_at))}"
     return Retirement(target=target, revoke_at=revoke_at, why=why, fence=fence)

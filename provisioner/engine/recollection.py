@@ -103,5 +103,28 @@ def moved(memory: Memory, before: Stored, revision: str) -> Memory:
 def fenced(memory: Memory, snapshot: Snapshot, revision: str) -> Memory:
     """Remember that every rotation on the snapshot's lists is fenced off while the store is at ``revision``."""
     rotations = frozenset(token.mark.rotation_id for token in snapshot.marked() if token.mark is not None)
-    fence = Fence(revision=revision, rotation_ids=rotations, stored_since=current_since(snapshot))
+    fence = Fence(
+        revision=revision,
+        rotation_ids=rotations,
+        rotation_id=snapshot.record.rotation_id if snapshot.record is not None else None,
+        stored_since=current_since(snapshot),
+    )
     return replace(memory, fence=fence)
+
+
+def found(memory: Memory, primary: Stored) -> Memory:
+    """Forget what was seen of the primary at another revision: it may come back, by a person's hand, with other news.
+
+    A label that is rolled back brings an old revision back, and after a secret was deleted with all that belonged to
+    it numbering begins anew.
+    """
+    place = str(primary.destination)
+    fence, trial, confirmation = memory.fence, memory.trial, memory.confirmed.get(place)
+    if confirmation is not None and confirmation.revision != primary.revision:
+        kept = {name: seen for name, seen in memory.confirmed.items() if name != place}
+        memory = replace(memory, confirmed=kept)
+    return replace(
+        memory,
+        fence=fence if fence is not None and fence.revision == primary.revision else None,
+        trial=trial if trial is not None and trial.revision == primary.revision else None,
+    )

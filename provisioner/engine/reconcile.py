@@ -149,6 +149,7 @@ def _of_what_is_stored(snapshot: Snapshot, memory: Memory) -> Memory:
     record, life = snapshot.record, snapshot.life
     if isinstance(snapshot.primary, Unreadable):
         return memory
+    memory = recollection.found(memory, snapshot.primary)
     if record is None or life is None:
         return replace(memory, expires_at=None)
     ended = tuple(end for end in memory.ended if end.rotation_id != record.rotation_id)
