@@ -34,6 +34,8 @@ class EndedAttempt:
     """A rotation that this very process began and has given up: it will never write that token again."""
 
     rotation_id: str
+    issuer: str
+    """Where its token may live: that one's list alone can show that nothing came of it."""
     ended_at: datetime
     may_land: bool
     """Whether a write of it may be under way yet, so that it must be fenced off before the token is revoked."""

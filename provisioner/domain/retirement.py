@@ -1,6 +1,5 @@
 """When tokens that are not the current one end: predecessors after the overlap, orphans after the quiet period."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, assert_never
@@ -21,6 +20,7 @@ from provisioner.domain.readers import readable_since, unreadable
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.timing import rfc3339, whole_seconds
 from provisioner.domain.trials import is_refused_for_good
+from provisioner.domain.unlisted import last_listed, unseen
 
 MOST_LIVE_TOKENS: Final = 3
 """With that many live marked tokens of a name already, nothing is minted."""
@@ -73,19 +73,11 @@ def held_by_copies(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
 def live_marked(snapshot: Snapshot, now: datetime) -> int:
     """Count the live tokens of this name, and those that no list shows yet.
 
-    These are the stored one, as long as it has not been refused, those that our own ended attempts may have made,
-    until a list that was asked for a quiet period later does not show them, and those on the last list of an issuer
-    that gives none now.
+    These are the stored one, as long as it has not been refused, those on the last list of an issuer that gives none
+    now, and those that are unseen.
     """
-    marked = (*snapshot.marked(), *_last_listed(snapshot))
+    marked = (*snapshot.marked(), *last_listed(snapshot))
     listed = {token.mark.rotation_id for token in marked if token.mark is not None}
-    asked = [listing.asked_at for listing in snapshot.listings.values() if isinstance(listing, Listing)]
-    looked_at = min(moment or now for moment in (*asked, now))
-    unseen = sum(
-        1
-        for attempt in snapshot.memory.ended
-        if attempt.rotation_id not in listed and looked_at < attempt.ended_at + snapshot.token.orphan_quiet_period
-    )
     record = snapshot.record
     stored = (
         record is not None
@@ -93,13 +85,7 @@ def live_marked(snapshot: Snapshot, now: datetime) -> int:
         and record.expires_at > now
         and not is_refused_for_good(snapshot)
     )
-    return sum(1 for token in marked if token.is_live(now)) + unseen + stored
-
-
-def _last_listed(snapshot: Snapshot) -> Iterator[IssuedToken]:
-    for issuer, tokens in snapshot.memory.listed.items():
-        if isinstance(snapshot.listings.get(issuer), Unreadable):
-            yield from tokens
+    return sum(1 for token in marked if token.is_live(now)) + len(unseen(snapshot, now)) + stored
 
 
 def stored_since(stored: Stored, record: Record) -> datetime:

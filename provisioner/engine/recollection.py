@@ -59,11 +59,19 @@ def of_what_is_wanted(memory: Memory, snapshot: Snapshot, decision: Decision, no
     return replace(memory, backoffs={key: entry for key, entry in memory.backoffs.items() if key in wanted})
 
 
-def gave_up(memory: Memory, rotation_id: str, *, now: datetime, may_land: bool, on_request: bool = False) -> Memory:
+def gave_up(
+    memory: Memory, rotation_id: str, issuer: str, *, now: datetime, may_land: bool, on_request: bool = False
+) -> Memory:
     """Remember that this process will never write that rotation's token again."""
-    attempt = EndedAttempt(rotation_id=rotation_id, ended_at=now, may_land=may_land, on_request=on_request)
-    others = tuple(other for other in memory.ended if other.rotation_id != rotation_id)
-    return replace(memory, ended=(attempt, *others)[:_ENDED_KEPT])
+    attempt = EndedAttempt(
+        rotation_id=rotation_id, issuer=issuer, ended_at=now, may_land=may_land, on_request=on_request
+    )
+    return replace(memory, ended=(attempt, *forgotten(memory, rotation_id).ended)[:_ENDED_KEPT])
+
+
+def forgotten(memory: Memory, rotation_id: str) -> Memory:
+    """Forget an attempt that ended: its token is stored after all, or has been revoked."""
+    return replace(memory, ended=tuple(attempt for attempt in memory.ended if attempt.rotation_id != rotation_id))
 
 
 def tried(memory: Memory, *, token_id: str, revision: str, result: TrialResult, now: datetime) -> Memory:

@@ -270,6 +270,7 @@ class Service:
                     memory = recollection.gave_up(
                         memory,
                         orphan.token.mark.rotation_id,
+                        orphan.token.issuer,
                         now=self._world.clock.now(),
                         may_land=True,
                         on_request=True,

@@ -70,7 +70,7 @@ def no_quiet_period(original: Callable[..., Retirement], snapshot: Snapshot, *gi
 @instead_of(Memory, "ended_attempt", caught_by="R3", where=scenes.HAND_AND_CHECK)
 def take_attempts_of_others_for_ended(_original: object, _memory: Memory, rotation_id: str) -> EndedAttempt:
     """Only an attempt that this very process began and ended needs no quiet period."""
-    return EndedAttempt(rotation_id=rotation_id, ended_at=_LONG_AGO, may_land=True, on_request=True)
+    return EndedAttempt(rotation_id=rotation_id, issuer="cluster", ended_at=_LONG_AGO, may_land=True, on_request=True)
 
 
 @instead_of(retirement, "_stands_in_the_way", caught_by="I2", where=scenes.CHANCE)

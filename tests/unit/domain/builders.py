@@ -253,10 +253,17 @@ def a_trial(
 
 
 def an_ended_attempt(
-    token_id: str, *, ended_at: datetime = NOW - 10 * MINUTE, may_land: bool = False, rotation_id: str | None = None
+    token_id: str,
+    *,
+    ended_at: datetime = NOW - 10 * MINUTE,
+    may_land: bool = False,
+    rotation_id: str | None = None,
+    issuer: str = ISSUER,
 ) -> EndedAttempt:
     """Give a rotation, by the id of the token it made or may have made, that this process has given up."""
-    return EndedAttempt(rotation_id=rotation_id or rotation_of(token_id), ended_at=ended_at, may_land=may_land)
+    return EndedAttempt(
+        rotation_id=rotation_id or rotation_of(token_id), issuer=issuer, ended_at=ended_at, may_land=may_land
+    )
 
 
 def a_fence(*token_ids: str, revision: str = REVISION, wrote: str | None = CURRENT) -> Fence:

@@ -162,7 +162,12 @@ def memories(draw: st.DrawFn, primary: Stored | Unreadable) -> Memory:
             refused_since=draw(st.sampled_from([None, refused])),
         )
     ended = tuple(
-        EndedAttempt(rotation_id=rotation_of(token_id), ended_at=draw(moments()), may_land=draw(st.booleans()))
+        EndedAttempt(
+            rotation_id=rotation_of(token_id),
+            issuer=draw(st.sampled_from([ISSUER, FORMER_ISSUER])),
+            ended_at=draw(moments()),
+            may_land=draw(st.booleans()),
+        )
         for token_id in draw(st.lists(ids | st.just("unseen"), unique=True, max_size=3))
     )
     fenced = frozenset(map(rotation_of, draw(st.lists(ids, unique=True))))

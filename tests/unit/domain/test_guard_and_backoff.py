@@ -107,6 +107,31 @@ def test_a_list_older_than_the_quiet_period_cannot_show_that_nothing_came_of_an_
     assert isinstance(decide(replace(snapshot, listings=asked[NOW + HOUR]), late).step, Mint)
 
 
+@pytest.mark.parametrize(
+    ("listing", "moment", "mints"),
+    [
+        (unreadable(), NOW + 29 * DAY, False),
+        (unreadable(), NOW + 30 * DAY, True),
+        (replace(a_listing(), asked_at=NOW + HOUR - INSTANT), NOW + DAY, False),
+        (replace(a_listing(), asked_at=NOW + HOUR), NOW + DAY, True),
+        (None, NOW + MINUTE, True),
+    ],
+    ids=["gives no list", "gave none for a whole life", "asked too early", "asked late enough", "not configured"],
+)
+def test_only_the_list_of_its_own_issuer_shows_that_nothing_came_of_an_attempt(
+    listing: Listing | Unreadable | None,
+    moment: datetime,
+    mints: bool,  # noqa: FBT001  # a column of the table
+) -> None:
+    """The name has moved on meanwhile: the fresh list of another issuer says nothing."""
+    ended = tuple(an_ended_attempt(f"unseen-{number}", ended_at=NOW, issuer=FORMER_ISSUER) for number in range(3))
+    listings: dict[str, Listing | Unreadable] = {ISSUER: a_listing()}
+    if listing is not None:
+        listings[FORMER_ISSUER] = listing
+    snapshot = a_snapshot(primary=nothing_stored(), listings=listings, memory=a_memory(ended=ended))
+    assert isinstance(decide(snapshot, moment).step, Mint) == mints
+
+
 def test_nothing_is_minted_elsewhere_while_the_issuer_of_the_stored_token_gives_no_list() -> None:
     """What lives there cannot be counted; the remedy is named."""
     snapshot = issuer_moved(a_snapshot(listings={ISSUER: unreadable("no route"), FORMER_ISSUER: a_listing()}))
