@@ -89,6 +89,8 @@ class Memory:
     """By the effect's key, see ``domain.steps``."""
     listed: Mapping[str, tuple[IssuedToken, ...]] = field(default_factory=dict)
     """Our tokens of this name as each issuer last listed them: they count while it gives no list."""
+    seen: frozenset[str] = frozenset()
+    """Of those rotations, and of the stored record's predecessors, the ones that this process ever saw on a list."""
     expires_at: datetime | None = None
     """When the stored token ends, as last seen: it bounds the waits while the store cannot be read."""
 

@@ -88,7 +88,9 @@ def listed(memory: Memory, snapshot: Snapshot) -> Memory:
     """Remember the tokens of the name on every list that could be read."""
     readable = {name: listing for name, listing in snapshot.listings.items() if isinstance(listing, Listing)}
     tokens = {name: tuple(listing.of(snapshot.token.owner)) for name, listing in readable.items()}
-    return replace(memory, listed={**memory.listed, **tokens})
+    now_seen = {token.mark.rotation_id for token in snapshot.marked() if token.mark is not None}
+    before = memory.seen & set(snapshot.record.predecessors) if snapshot.record is not None else memory.seen
+    return replace(memory, listed={**memory.listed, **tokens}, seen=before | now_seen)
 
 
 def confirmed(memory: Memory, destination: Destination, revision: str, *, now: datetime) -> Memory:

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken, Trigger
-from tests.builders import HOUR, MINUTE, a_token
+from provisioner.engine.reconcile import Outcome
+from tests.builders import DAY, HOUR, MINUTE, a_token
 from tests.fakes.faults import Fault
 from tests.fakes.issuer import FakeIssuer
 from tests.rig import Rig, provisioned
@@ -26,6 +27,43 @@ def test_attempts_at_a_former_issuer_that_is_down_count_though_another_list_is_f
     rig.former.stale = timedelta(0)
     rig.settle()
     assert rig.current_id == "token-1"
+
+
+def test_processes_that_remember_nothing_count_what_lives_at_a_former_issuer_that_is_down() -> None:
+    """Each pass is one of a process of its own: what a record came after is passed on from one to the next."""
+    rig = Rig(a_token(issuer="former"))
+    _once(rig)
+    rig.clock.advance(3 * HOUR)
+    rig.token = a_token()
+    _once(rig)
+    rig.former.faults.always["list"] = Fault.BEFORE
+    outcomes = []
+    for number in range(4):
+        rig.clock.advance(MINUTE)
+        outcomes.append(_once(rig, Trigger(request_id=f"request {number}")))
+    assert rig.live_ids() == {"former-1", "token-1", "token-2"}
+    assert "may live at former, which gives no list" in (outcomes[-1].decision.hindrance or "")
+    rig.settle()
+
+
+def _once(rig: Rig, trigger: Trigger | None = None) -> Outcome:
+    rig.crash()
+    return rig.reconcile(trigger)
+
+
+def test_token_whose_former_issuer_stays_down_is_replaced_in_time() -> None:
+    """It lives there to its end: its successor comes while it still works."""
+    rig = Rig(a_token(issuer="former"))
+    born = rig.clock.now()
+    rig.reconcile()
+    rig.clock.advance(DAY)
+    rig.reconcile()
+    rig.former.faults.always["list"] = Fault.BEFORE
+    rig.token = a_token()
+    rig.pass_time(31 * DAY, step=6 * HOUR)
+    assert rig.record is not None
+    assert rig.record.token_id == "token-1"
+    assert rig.record.stored_at <= born + rig.token.ttl - rig.token.overlap
 
 
 @dataclass(slots=True)
