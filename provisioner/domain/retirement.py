@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, assert_never
 
+from provisioner.domain.mark import Mark
 from provisioner.domain.memory import EndedAttempt, TrialResult
 from provisioner.domain.model import (
     Absent,
@@ -20,7 +21,7 @@ from provisioner.domain.readers import readable_since, unreadable
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.timing import rfc3339, whole_seconds
 from provisioner.domain.trials import is_refused_for_good
-from provisioner.domain.unlisted import last_listed, unseen
+from provisioner.domain.unlisted import last_listed, unseen, unseen_predecessors
 
 MOST_LIVE_TOKENS: Final = 3
 """With that many live marked tokens of a name already, nothing is minted."""
@@ -37,6 +38,8 @@ class Retirement:
     why: str
     fence: Record | Reservation | None = None
     """What to write again before the revocation; None when no write of the target can land."""
+    overdue_at: datetime | None = None
+    """When one that is held back should have gone, were its issuer to answer; None: it is held back by right."""
     is_orphan: bool = True
     """Whether it was never the current one, as far as can be told; False: it was replaced."""
 
@@ -68,6 +71,41 @@ def held_by_copies(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
         for token in snapshot.marked()
         if token.token_id in holders and token.is_live(now)
     )
+
+
+def out_of_reach(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
+    """Plan no end for tokens that are not current and that live, or may live, at an issuer that gives no list.
+
+    One that was never seen there is overdue only where a person called it compromised: it may be long gone.
+    """
+    record, since = snapshot.record, _held_everywhere_since(snapshot)
+    leaked_at = record.stored_at if record is not None and record.compromised else None
+    ends = since + snapshot.token.overlap if record is not None and since is not None else None
+    seen = [
+        Retirement(
+            target=token,
+            revoke_at=None,
+            why=f"is not the current one, and is kept: its issuer {token.issuer} gives no list",
+            overdue_at=leaked_at or ends,
+            is_orphan=False,
+        )
+        for token in last_listed(snapshot)
+        if token.is_live(now) and not snapshot.is_stored(token)
+    ]
+    silent = ", ".join(name for name, listing in snapshot.listings.items() if isinstance(listing, Unreadable))
+    unseen_ones = [
+        Retirement(
+            target=IssuedToken(
+                issuer="", token_id=f"rotation {rotation_id}", mark=Mark(snapshot.token.owner, rotation_id)
+            ),
+            revoke_at=None,
+            why=f"was replaced, and may live: issuer {silent} gives no list",
+            overdue_at=leaked_at,
+            is_orphan=False,
+        )
+        for rotation_id in sorted(unseen_predecessors(snapshot, now))
+    ]
+    return (*seen, *unseen_ones)
 
 
 def live_marked(snapshot: Snapshot, now: datetime) -> int:
