@@ -110,6 +110,12 @@ def no_fence(_original: object, _world: World, snapshot: Snapshot, step: Revoke)
     return recollection.fenced(snapshot.memory, snapshot, step.primary.revision)
 
 
+@instead_of(recollection, "found", caught_by="I1", where=scenes.BACK_TO_A_FENCE)
+def remember_fence_for_ever(_original: object, memory: Memory, _primary: Stored) -> Memory:
+    """A fence is forgotten once the store is found at another revision: that of the fence may come back."""
+    return memory
+
+
 @instead_of(apply, "_fence", caught_by="I1", where=scenes.NOTHING_STORED)
 def no_reservation(original: Callable[..., Memory], world: World, snapshot: Snapshot, step: Revoke) -> Memory:
     """Where nothing is stored, a reservation is written instead: it moves the revision just as well."""
