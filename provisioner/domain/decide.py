@@ -10,6 +10,7 @@ from provisioner.domain.model import Unreadable
 from provisioner.domain.retirement import MOST_LIVE_TOKENS, live_marked
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Decision, Finding, Mint, Refuse, Rest
+from provisioner.domain.unlisted import is_near_its_end, last_listed, replaced_by, unseen_predecessors
 
 Check = Callable[[Snapshot, datetime], Finding]
 
@@ -28,6 +29,7 @@ CHAIN: Final[tuple[Check, ...]] = (
 """The checks in the protocol's order, facts 1 to 10; fact 11 is that none of them holds."""
 
 NOTHING_IS_DUE: Final = "nothing_is_due"
+_IF_GONE: Final = "if it is gone for good, take it out of the configuration"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,25 +91,42 @@ class _Hindrance:
 def _unlisted(snapshot: Snapshot, now: datetime) -> str | None:
     """Say that tokens of this name cannot be counted, since the issuer they were made at before gives no list.
 
-    Once the stored one has come to its end, its successor cannot wait for that.
+    Once the stored one is near its end, its successor cannot wait for that.
     """
     record = snapshot.record
     listing = snapshot.listings.get(record.issuer) if record is not None else None
-    if record is None or not isinstance(listing, Unreadable) or record.expires_at <= now:
+    if record is None or not isinstance(listing, Unreadable) or is_near_its_end(snapshot, now):
         return None
-    remedy = "nothing is minted until it answers; if it is gone for good, take it out of the configuration"
+    remedy = f"nothing is minted until it answers; {_IF_GONE}"
     return f"the tokens of its former issuer {record.issuer} could not be listed ({listing.reason}): {remedy}"
+
+
+def _crowded(snapshot: Snapshot, live: int, now: datetime) -> str:
+    """Say that there is no room for a further token, and what to do where that is for an issuer's silence."""
+    why = f"{live} live tokens of this name exist already: nothing is minted until one of them may be revoked"
+    silent = {token.issuer for token in last_listed(snapshot) if token.is_live(now)}
+    if unseen_predecessors(snapshot, now):
+        silent |= {name for name, listing in snapshot.listings.items() if isinstance(listing, Unreadable)}
+    if not silent:
+        return why
+    return f"{why}; some of them live or may live at {', '.join(sorted(silent))}, which gives no list: {_IF_GONE}"
+
+
+def _until(snapshot: Snapshot, now: datetime) -> datetime:
+    """Give when to look again at what is held up: as ever, or as soon as the stored token has come near its end."""
+    look, record = now + snapshot.token.drift_interval, snapshot.record
+    near = replaced_by(record, snapshot.token) if record is not None else look
+    return min(look, near) if near > now else look
 
 
 def _hindrance(snapshot: Snapshot, mint: Mint, now: datetime) -> _Hindrance | None:
     """Say what keeps a wanted mint from being carried out now."""
     unlisted = _unlisted(snapshot, now)
     if unlisted is not None:
-        return _Hindrance(why=unlisted, until=now + snapshot.token.drift_interval)
+        return _Hindrance(why=unlisted, until=_until(snapshot, now))
     live = live_marked(snapshot, now)
     if live >= MOST_LIVE_TOKENS:
-        why = f"{live} live tokens of this name exist already: nothing is minted until one of them may be revoked"
-        return _Hindrance(why=why, until=now + snapshot.token.drift_interval)
+        return _Hindrance(why=_crowded(snapshot, live, now), until=_until(snapshot, now))
     waiting = snapshot.memory.must_wait(mint.key, now)
     if waiting is not None:
         return _Hindrance(why=f"failed {waiting.failures} times: {waiting.error}", until=waiting.retry_at)

@@ -34,6 +34,8 @@ class EndedAttempt:
     """A rotation that this very process began and has given up: it will never write that token again."""
 
     rotation_id: str
+    issuer: str
+    """Where its token may live: that one's list alone can show that nothing came of it."""
     ended_at: datetime
     may_land: bool
     """Whether a write of it may be under way yet, so that it must be fenced off before the token is revoked."""
@@ -49,6 +51,9 @@ class Fence:
     """The primary's revision that the rewrite produced."""
     rotation_ids: frozenset[str]
     """The rotations seen on the lists before the rewrite: those that it fences off."""
+    rotation_id: str | None
+    """The rotation that was written again, None for a reservation: where numbering began anew, a revision tells less.
+    """
     stored_since: datetime | None = None
     """Since when the store held what was written again, None when that was nothing: no overlap begins anew by it."""
 
@@ -84,6 +89,8 @@ class Memory:
     """By the effect's key, see ``domain.steps``."""
     listed: Mapping[str, tuple[IssuedToken, ...]] = field(default_factory=dict)
     """Our tokens of this name as each issuer last listed them: they count while it gives no list."""
+    seen: frozenset[str] = frozenset()
+    """Of those rotations, and of the stored record's predecessors, the ones that this process ever saw on a list."""
     expires_at: datetime | None = None
     """When the stored token ends, as last seen: it bounds the waits while the store cannot be read."""
 
@@ -104,13 +111,16 @@ class Memory:
         confirmation = self.confirmed.get(str(stored.destination))
         return confirmation if confirmation is not None and confirmation.revision == stored.revision else None
 
-    def fence_at(self, revision: str) -> Fence | None:
-        """Give our own fence, while the store still is at its revision."""
-        return self.fence if self.fence is not None and self.fence.revision == revision else None
+    def fence_at(self, stored: Stored) -> Fence | None:
+        """Give our own fence, while the store still is at its revision and holds what it wrote again."""
+        fence, rotation_id = self.fence, stored.record.rotation_id if stored.record is not None else None
+        if fence is None:
+            return None
+        return fence if (fence.revision, fence.rotation_id) == (stored.revision, rotation_id) else None
 
-    def is_fenced(self, rotation_id: str, revision: str) -> bool:
+    def is_fenced(self, rotation_id: str, stored: Stored) -> bool:
         """Tell whether the store still is at a revision that fences that rotation off."""
-        fence = self.fence_at(revision)
+        fence = self.fence_at(stored)
         return fence is not None and rotation_id in fence.rotation_ids
 
     def ended_attempt(self, rotation_id: str) -> EndedAttempt | None:

@@ -23,7 +23,8 @@ def rotation_is_overdue(snapshot: Snapshot, due: datetime | None, now: datetime)
 
 def revocation_is_overdue(snapshot: Snapshot, plan: Retirement, now: datetime) -> bool:
     """Tell whether a token lives on although it was to be revoked a good while ago."""
-    return plan.revoke_at is not None and plan.revoke_at + patience(snapshot) < now and plan.target.is_live(now)
+    wanted_at = plan.revoke_at or plan.overdue_at
+    return wanted_at is not None and wanted_at + patience(snapshot) < now and plan.target.is_live(now)
 
 
 def secret_is_gone(snapshot: Snapshot, now: datetime) -> str | None:

@@ -1,10 +1,10 @@
 """When tokens that are not the current one end: predecessors after the overlap, orphans after the quiet period."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, assert_never
 
+from provisioner.domain.mark import Mark
 from provisioner.domain.memory import EndedAttempt, TrialResult
 from provisioner.domain.model import (
     Absent,
@@ -21,6 +21,7 @@ from provisioner.domain.readers import readable_since, unreadable
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.timing import rfc3339, whole_seconds
 from provisioner.domain.trials import is_refused_for_good
+from provisioner.domain.unlisted import last_listed, unseen, unseen_predecessors
 
 MOST_LIVE_TOKENS: Final = 3
 """With that many live marked tokens of a name already, nothing is minted."""
@@ -37,6 +38,8 @@ class Retirement:
     why: str
     fence: Record | Reservation | None = None
     """What to write again before the revocation; None when no write of the target can land."""
+    overdue_at: datetime | None = None
+    """When one that is held back should have gone, were its issuer to answer; None: it is held back by right."""
     is_orphan: bool = True
     """Whether it was never the current one, as far as can be told; False: it was replaced."""
 
@@ -70,22 +73,49 @@ def held_by_copies(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
     )
 
 
+def out_of_reach(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
+    """Plan no end for tokens that are not current and that live, or may live, at an issuer that gives no list.
+
+    One that was never seen there is overdue only where a person called it compromised: it may be long gone.
+    """
+    record, since = snapshot.record, _held_everywhere_since(snapshot)
+    leaked_at = record.stored_at if record is not None and record.compromised else None
+    ends = since + snapshot.token.overlap if record is not None and since is not None else None
+    seen = [
+        Retirement(
+            target=token,
+            revoke_at=None,
+            why=f"is not the current one, and is kept: its issuer {token.issuer} gives no list",
+            overdue_at=leaked_at or ends,
+            is_orphan=False,
+        )
+        for token in last_listed(snapshot)
+        if token.is_live(now) and not snapshot.is_stored(token)
+    ]
+    silent = ", ".join(name for name, listing in snapshot.listings.items() if isinstance(listing, Unreadable))
+    unseen_ones = [
+        Retirement(
+            target=IssuedToken(
+                issuer="", token_id=f"rotation {rotation_id}", mark=Mark(snapshot.token.owner, rotation_id)
+            ),
+            revoke_at=None,
+            why=f"was replaced, and may live: issuer {silent} gives no list",
+            overdue_at=leaked_at,
+            is_orphan=False,
+        )
+        for rotation_id in sorted(unseen_predecessors(snapshot, now))
+    ]
+    return (*seen, *unseen_ones)
+
+
 def live_marked(snapshot: Snapshot, now: datetime) -> int:
     """Count the live tokens of this name, and those that no list shows yet.
 
-    These are the stored one, as long as it has not been refused, those that our own ended attempts may have made,
-    until a list that was asked for a quiet period later does not show them, and those on the last list of an issuer
-    that gives none now.
+    These are the stored one, as long as it has not been refused, those on the last list of an issuer that gives none
+    now, and those that are unseen.
     """
-    marked = (*snapshot.marked(), *_last_listed(snapshot))
+    marked = (*snapshot.marked(), *last_listed(snapshot))
     listed = {token.mark.rotation_id for token in marked if token.mark is not None}
-    asked = [listing.asked_at for listing in snapshot.listings.values() if isinstance(listing, Listing)]
-    looked_at = min(moment or now for moment in (*asked, now))
-    unseen = sum(
-        1
-        for attempt in snapshot.memory.ended
-        if attempt.rotation_id not in listed and looked_at < attempt.ended_at + snapshot.token.orphan_quiet_period
-    )
     record = snapshot.record
     stored = (
         record is not None
@@ -93,13 +123,7 @@ def live_marked(snapshot: Snapshot, now: datetime) -> int:
         and record.expires_at > now
         and not is_refused_for_good(snapshot)
     )
-    return sum(1 for token in marked if token.is_live(now)) + unseen + stored
-
-
-def _last_listed(snapshot: Snapshot) -> Iterator[IssuedToken]:
-    for issuer, tokens in snapshot.memory.listed.items():
-        if isinstance(snapshot.listings.get(issuer), Unreadable):
-            yield from tokens
+    return sum(1 for token in marked if token.is_live(now)) + len(unseen(snapshot, now)) + stored
 
 
 def stored_since(stored: Stored, record: Record) -> datetime:
@@ -119,7 +143,7 @@ def current_since(snapshot: Snapshot) -> datetime | None:
     primary, record = snapshot.primary, snapshot.record
     if not isinstance(primary, Stored):
         return None
-    fence = snapshot.memory.fence_at(primary.revision)
+    fence = snapshot.memory.fence_at(primary)
     if fence is not None:
         return fence.stored_since
     return primary.written_at if record is None else stored_since(primary, record)
@@ -183,7 +207,7 @@ def _given_up(snapshot: Snapshot, primary: Stored, target: IssuedToken, ended: E
     revoke_at = ended.ended_at
     if since is not None and not ended.on_request:
         revoke_at = max(revoke_at, since + snapshot.token.overlap)
-    if snapshot.memory.is_fenced(ended.rotation_id, primary.revision):
+    if snapshot.memory.is_fenced(ended.rotation_id, primary):
         return Retirement(target=target, revoke_at=revoke_at, why=why)
     fence = _fence(primary)
     if fence is None:
@@ -248,7 +272,7 @@ def _orphan(
     if since is not None and not (record and record.compromised and target.issuer != record.issuer):
         # it may have been the current one, until a person restored an older version or named another issuer
         revoke_at = max(revoke_at, since + snapshot.token.overlap)
-    if snapshot.memory.is_fenced(target.mark.rotation_id if target.mark else "", primary.revision):
+    if snapshot.memory.is_fenced(target.mark.rotation_id if target.mark else "", primary):
         fence = None
     why = f"is stored nowhere{_origin(snapshot, target)}, and is kept until {rfc3339(whole_seconds(revoke_at))}"
     return Retirement(target=target, revoke_at=revoke_at, why=why, fence=fence)

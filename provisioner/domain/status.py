@@ -10,7 +10,7 @@ from provisioner.domain.memory import Backoff
 from provisioner.domain.model import Stored, Unreadable
 from provisioner.domain.overdue import late_destinations, revocation_is_overdue, rotation_is_overdue, secret_is_gone
 from provisioner.domain.readers import is_readable, unconfirmed, unreadable
-from provisioner.domain.retirement import Retirement, held_by_copies, retirements
+from provisioner.domain.retirement import Retirement, held_by_copies, out_of_reach, retirements
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Decision, Mint, Refuse, Rest, confirm_key, is_mint_key, kind, revoke_key
 from provisioner.domain.timing import rotation_due
@@ -88,7 +88,7 @@ def status_of(snapshot: Snapshot, decision: Decision, now: datetime, *, rotating
     record, token = snapshot.record, snapshot.token
     life = snapshot.life or (None, None)
     due = None if life[0] is None or life[1] is None else rotation_due(token, life[0], life[1], now)
-    retired = (*retirements(snapshot, now), *held_by_copies(snapshot, now))
+    retired = (*retirements(snapshot, now), *held_by_copies(snapshot, now), *out_of_reach(snapshot, now))
     next_step, next_step_at = _next_step(snapshot, decision, now, due, retired)
     last = max(snapshot.memory.backoffs.values(), key=_retry_at, default=None)
     return TokenStatus(

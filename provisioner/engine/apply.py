@@ -68,7 +68,11 @@ def _mint(world: World, snapshot: Snapshot, decision: Decision, step: Mint) -> A
         if not rotation.may_exist:
             raise
         memory = recollection.gave_up(
-            snapshot.memory, rotation.mark.rotation_id, now=world.clock.now(), may_land=rotation.may_land
+            snapshot.memory,
+            rotation.mark.rotation_id,
+            snapshot.token.issuer,
+            now=world.clock.now(),
+            may_land=rotation.may_land,
         )
         raise StepFailedError(memory) from error
     memory = snapshot.memory
@@ -163,6 +167,8 @@ def _revoke(world: World, snapshot: Snapshot, decision: Decision, step: Revoke) 
         reason=decision.message,
     )
     world.observe(revoked)
+    if step.target.mark is not None:  # many an issuer lists it no more: it counts as none that may live yet
+        memory = recollection.forgotten(memory, step.target.mark.rotation_id)
     return Applied(memory=memory, issued=_as_revoked(step.target, world.clock.now()))
 
 

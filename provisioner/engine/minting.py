@@ -21,6 +21,7 @@ from provisioner.domain.slots import requests_kept
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Mint
 from provisioner.domain.timing import whole_seconds
+from provisioner.domain.unlisted import last_listed, unseen_predecessors
 from provisioner.engine.gather import list_tokens
 from provisioner.engine.world import World
 
@@ -255,5 +256,7 @@ class Rotation:
 
 
 def _live_rotations(snapshot: Snapshot, now: datetime) -> tuple[str, ...]:
-    """Give the rotations whose tokens are live as a new one begins."""
-    return tuple(token.mark.rotation_id for token in snapshot.marked() if token.mark is not None and token.is_live(now))
+    """Give the rotations whose tokens are live as a new one begins, or may live where no list is given."""
+    tokens = (*snapshot.marked(), *last_listed(snapshot))
+    live = [token.mark.rotation_id for token in tokens if token.mark is not None and token.is_live(now)]
+    return tuple(dict.fromkeys((*live, *sorted(unseen_predecessors(snapshot, now)))))

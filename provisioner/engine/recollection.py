@@ -59,11 +59,19 @@ def of_what_is_wanted(memory: Memory, snapshot: Snapshot, decision: Decision, no
     return replace(memory, backoffs={key: entry for key, entry in memory.backoffs.items() if key in wanted})
 
 
-def gave_up(memory: Memory, rotation_id: str, *, now: datetime, may_land: bool, on_request: bool = False) -> Memory:
+def gave_up(
+    memory: Memory, rotation_id: str, issuer: str, *, now: datetime, may_land: bool, on_request: bool = False
+) -> Memory:
     """Remember that this process will never write that rotation's token again."""
-    attempt = EndedAttempt(rotation_id=rotation_id, ended_at=now, may_land=may_land, on_request=on_request)
-    others = tuple(other for other in memory.ended if other.rotation_id != rotation_id)
-    return replace(memory, ended=(attempt, *others)[:_ENDED_KEPT])
+    attempt = EndedAttempt(
+        rotation_id=rotation_id, issuer=issuer, ended_at=now, may_land=may_land, on_request=on_request
+    )
+    return replace(memory, ended=(attempt, *forgotten(memory, rotation_id).ended)[:_ENDED_KEPT])
+
+
+def forgotten(memory: Memory, rotation_id: str) -> Memory:
+    """Forget an attempt that ended: its token is stored after all, or has been revoked."""
+    return replace(memory, ended=tuple(attempt for attempt in memory.ended if attempt.rotation_id != rotation_id))
 
 
 def tried(memory: Memory, *, token_id: str, revision: str, result: TrialResult, now: datetime) -> Memory:
@@ -80,7 +88,9 @@ def listed(memory: Memory, snapshot: Snapshot) -> Memory:
     """Remember the tokens of the name on every list that could be read."""
     readable = {name: listing for name, listing in snapshot.listings.items() if isinstance(listing, Listing)}
     tokens = {name: tuple(listing.of(snapshot.token.owner)) for name, listing in readable.items()}
-    return replace(memory, listed={**memory.listed, **tokens})
+    now_seen = {token.mark.rotation_id for token in snapshot.marked() if token.mark is not None}
+    before = memory.seen & set(snapshot.record.predecessors) if snapshot.record is not None else memory.seen
+    return replace(memory, listed={**memory.listed, **tokens}, seen=before | now_seen)
 
 
 def confirmed(memory: Memory, destination: Destination, revision: str, *, now: datetime) -> Memory:
@@ -103,5 +113,28 @@ def moved(memory: Memory, before: Stored, revision: str) -> Memory:
 def fenced(memory: Memory, snapshot: Snapshot, revision: str) -> Memory:
     """Remember that every rotation on the snapshot's lists is fenced off while the store is at ``revision``."""
     rotations = frozenset(token.mark.rotation_id for token in snapshot.marked() if token.mark is not None)
-    fence = Fence(revision=revision, rotation_ids=rotations, stored_since=current_since(snapshot))
+    fence = Fence(
+        revision=revision,
+        rotation_ids=rotations,
+        rotation_id=snapshot.record.rotation_id if snapshot.record is not None else None,
+        stored_since=current_since(snapshot),
+    )
     return replace(memory, fence=fence)
+
+
+def found(memory: Memory, primary: Stored) -> Memory:
+    """Forget what was seen of the primary at another revision: it may come back, by a person's hand, with other news.
+
+    A label that is rolled back brings an old revision back, and after a secret was deleted with all that belonged to
+    it numbering begins anew.
+    """
+    place = str(primary.destination)
+    fence, trial, confirmation = memory.fence, memory.trial, memory.confirmed.get(place)
+    if confirmation is not None and confirmation.revision != primary.revision:
+        kept = {name: seen for name, seen in memory.confirmed.items() if name != place}
+        memory = replace(memory, confirmed=kept)
+    return replace(
+        memory,
+        fence=fence if fence is not None and fence.revision == primary.revision else None,
+        trial=trial if trial is not None and trial.revision == primary.revision else None,
+    )

@@ -149,10 +149,10 @@ def _of_what_is_stored(snapshot: Snapshot, memory: Memory) -> Memory:
     record, life = snapshot.record, snapshot.life
     if isinstance(snapshot.primary, Unreadable):
         return memory
+    memory = recollection.found(memory, snapshot.primary)
     if record is None or life is None:
         return replace(memory, expires_at=None)
-    ended = tuple(end for end in memory.ended if end.rotation_id != record.rotation_id)
-    return replace(memory, ended=ended, expires_at=life[1])
+    return replace(recollection.forgotten(memory, record.rotation_id), expires_at=life[1])
 
 
 def _note_unreadable(world: World, snapshot: Snapshot, decision: Decision) -> Snapshot:

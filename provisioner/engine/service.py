@@ -12,7 +12,7 @@ from provisioner.domain.decide import Answer, answers, decide
 from provisioner.domain.errors import ConfigurationError, IssuerUnavailableError, ProvisionerError
 from provisioner.domain.memory import Memory
 from provisioner.domain.model import IssuedToken, Listing, ManagedToken, Trigger, Unreadable
-from provisioner.domain.retirement import Retirement, held_by_copies, retirements
+from provisioner.domain.retirement import Retirement, held_by_copies, out_of_reach, retirements
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import TokenStatus, status_of
 from provisioner.domain.steps import Confirm, Decision, TryStored, revoke_key
@@ -199,7 +199,9 @@ class Service:
         if not stored:
             self._recall.ask(token.name, before)
         now = self._world.clock.now()
-        others = (*retirements(outcome.snapshot, now), *held_by_copies(outcome.snapshot, now))
+        others = [
+            plan for planned in (retirements, held_by_copies, out_of_reach) for plan in planned(outcome.snapshot, now)
+        ]
         plans = [plan for plan in others if plan.target.is_live(now)]
         error = None if stored else "; ".join((*outcome.failures[-1:], *filter(None, [_why_not(outcome)])))
         if record is not None and record.compromised and record.request_id == trigger.request_id and plans:
@@ -270,6 +272,7 @@ class Service:
                     memory = recollection.gave_up(
                         memory,
                         orphan.token.mark.rotation_id,
+                        orphan.token.issuer,
                         now=self._world.clock.now(),
                         may_land=True,
                         on_request=True,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from provisioner.domain import checks, decide
+from provisioner.domain import checks, decide, unlisted
 from provisioner.domain.errors import OutcomeUnknownError, StoreUnavailableError
 from provisioner.domain.mark import Mark, Owner
 from provisioner.domain.memory import Memory, TrialResult
@@ -15,7 +15,7 @@ from provisioner.domain.model import IssuedToken, Listing, MintedToken, Record, 
 from provisioner.domain.secret import SecretText
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Finding, Mint
-from provisioner.engine import gather, recollection
+from provisioner.engine import gather, minting, recollection
 from provisioner.engine.minting import Rotation
 from provisioner.engine.world import World
 from tests.simulation import scenes
@@ -120,6 +120,18 @@ def mint_blind(_original: object, _snapshot: Snapshot, _now: datetime) -> Findin
 @instead_of(decide, "_unlisted", caught_by="I4", where=scenes.CROWDED_FORMER)
 def mint_blind_after_a_move(_original: object, _snapshot: Snapshot, _now: datetime) -> None:
     """While the issuer of the stored token gives no list, nothing is minted at another."""
+
+
+@instead_of(unlisted, "unseen_predecessors", caught_by="I4", where=scenes.FORMER_DOWN)
+def trust_other_lists(_original: object, _snapshot: Snapshot, _now: datetime) -> frozenset[str]:
+    """What a record came after may live at an issuer that gives no list, as a new process has to assume."""
+    return frozenset()
+
+
+@instead_of(minting, "unseen_predecessors", caught_by="I4", where=scenes.FORMER_DOWN)
+def pass_no_predecessors_on(_original: object, _snapshot: Snapshot, _now: datetime) -> frozenset[str]:
+    """What may live at an issuer that gives no list is passed on from one record to the next."""
+    return frozenset()
 
 
 @instead_of(gather, "list_tokens", caught_by="I4", where=scenes.CROWDED)

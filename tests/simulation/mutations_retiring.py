@@ -70,7 +70,7 @@ def no_quiet_period(original: Callable[..., Retirement], snapshot: Snapshot, *gi
 @instead_of(Memory, "ended_attempt", caught_by="R3", where=scenes.HAND_AND_CHECK)
 def take_attempts_of_others_for_ended(_original: object, _memory: Memory, rotation_id: str) -> EndedAttempt:
     """Only an attempt that this very process began and ended needs no quiet period."""
-    return EndedAttempt(rotation_id=rotation_id, ended_at=_LONG_AGO, may_land=True, on_request=True)
+    return EndedAttempt(rotation_id=rotation_id, issuer="cluster", ended_at=_LONG_AGO, may_land=True, on_request=True)
 
 
 @instead_of(retirement, "_stands_in_the_way", caught_by="I2", where=scenes.CHANCE)
@@ -108,6 +108,12 @@ def do_not_wait_for_consumers(_original: object, _snapshot: Snapshot) -> None:
 def no_fence(_original: object, _world: World, snapshot: Snapshot, step: Revoke) -> Memory:
     """Before a token is revoked that may be committed yet, the unchanged record is written again."""
     return recollection.fenced(snapshot.memory, snapshot, step.primary.revision)
+
+
+@instead_of(recollection, "found", caught_by="I1", where=scenes.BACK_TO_A_FENCE)
+def remember_fence_for_ever(_original: object, memory: Memory, _primary: Stored) -> Memory:
+    """A fence is forgotten once the store is found at another revision: that of the fence may come back."""
+    return memory
 
 
 @instead_of(apply, "_fence", caught_by="I1", where=scenes.NOTHING_STORED)

@@ -157,6 +157,35 @@ def _answers_are_lost_while_lists_are_old() -> None:
     rig.settle()
 
 
+def _a_label_comes_back_to_a_fence() -> None:
+    rig = provisioned(replace(_TOKEN, overlap=2 * HOUR))
+    rig.orphan()
+    rig.pass_time(2 * DAY)
+    versions = rig.store.versions[PLACE.path]
+    fenced = len(versions)
+    rig.reconcile(_BY_HAND)
+    rig.pass_time(90 * MINUTE)
+    rig.store.on_person()
+    del versions[fenced:]
+    versions[-1] = (versions[-1][0], rig.clock.now())
+    rig.store.changes += 1
+    rig.invariants.requests_forgotten = True
+    rig.settle()
+
+
+def _new_processes_while_the_former_issuer_is_down() -> None:
+    rig = Rig(replace(_TOKEN, issuer="former"))
+    rig.reconcile()
+    rig.token = _TOKEN
+    rig.reconcile()
+    rig.former.faults.always["list"] = Fault.BEFORE
+    for number in range(4):
+        rig.crash()
+        rig.clock.advance(MINUTE)
+        rig.reconcile(Trigger(request_id=f"by hand {number}"))
+    rig.settle()
+
+
 def _five_weeks() -> None:
     rig = provisioned(_TOKEN)
     rig.pass_time(35 * DAY, step=6 * HOUR)
@@ -236,6 +265,13 @@ COPY_BEHIND: Final = Search(
 )
 LOST_ANSWERS: Final = Directed(
     name="every answer to a create is lost, and lists are 50 minutes old", play=_answers_are_lost_while_lists_are_old
+)
+BACK_TO_A_FENCE: Final = Directed(
+    name="a label is moved back to the revision of a fence of long ago", play=_a_label_comes_back_to_a_fence
+)
+FORMER_DOWN: Final = Directed(
+    name="one process after another, while the former issuer is down",
+    play=_new_processes_while_the_former_issuer_is_down,
 )
 KEPT_FROM_READER: Final = Directed(name="consumers cannot read for three hours", play=_consumers_cannot_read)
 STAGED_HAND_AND_CHECK: Final = Search(

@@ -253,15 +253,23 @@ def a_trial(
 
 
 def an_ended_attempt(
-    token_id: str, *, ended_at: datetime = NOW - 10 * MINUTE, may_land: bool = False, rotation_id: str | None = None
+    token_id: str,
+    *,
+    ended_at: datetime = NOW - 10 * MINUTE,
+    may_land: bool = False,
+    rotation_id: str | None = None,
+    issuer: str = ISSUER,
 ) -> EndedAttempt:
     """Give a rotation, by the id of the token it made or may have made, that this process has given up."""
-    return EndedAttempt(rotation_id=rotation_id or rotation_of(token_id), ended_at=ended_at, may_land=may_land)
+    return EndedAttempt(
+        rotation_id=rotation_id or rotation_of(token_id), issuer=issuer, ended_at=ended_at, may_land=may_land
+    )
 
 
-def a_fence(*token_ids: str, revision: str = REVISION) -> Fence:
-    """Give a rewrite that fenced off the rotations of those tokens and left the store at ``revision``."""
-    return Fence(revision=revision, rotation_ids=frozenset(map(rotation_of, token_ids)))
+def a_fence(*token_ids: str, revision: str = REVISION, wrote: str | None = CURRENT) -> Fence:
+    """Give a rewrite of ``wrote`` (None: a reservation) that fenced off the rotations of those tokens."""
+    rotation_id = None if wrote is None else rotation_of(wrote)
+    return Fence(revision=revision, rotation_ids=frozenset(map(rotation_of, token_ids)), rotation_id=rotation_id)
 
 
 def a_backoff(retry_at: datetime = NOW + MINUTE, *, failures: int = 1, error: str = "the issuer was down") -> Backoff:

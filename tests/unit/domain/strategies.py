@@ -162,11 +162,18 @@ def memories(draw: st.DrawFn, primary: Stored | Unreadable) -> Memory:
             refused_since=draw(st.sampled_from([None, refused])),
         )
     ended = tuple(
-        EndedAttempt(rotation_id=rotation_of(token_id), ended_at=draw(moments()), may_land=draw(st.booleans()))
+        EndedAttempt(
+            rotation_id=rotation_of(token_id),
+            issuer=draw(st.sampled_from([ISSUER, FORMER_ISSUER])),
+            ended_at=draw(moments()),
+            may_land=draw(st.booleans()),
+        )
         for token_id in draw(st.lists(ids | st.just("unseen"), unique=True, max_size=3))
     )
     fenced = frozenset(map(rotation_of, draw(st.lists(ids, unique=True))))
-    fence = draw(st.sampled_from([None, Fence(revision=draw(st.sampled_from(REVISIONS)), rotation_ids=fenced)]))
+    wrote = record.rotation_id if record is not None and draw(st.booleans()) else None
+    revision = draw(st.sampled_from(REVISIONS))
+    fence = draw(st.sampled_from([None, Fence(revision=revision, rotation_ids=fenced, rotation_id=wrote)]))
     failed = draw(st.sets(st.sampled_from(BACKOFF_KEYS), max_size=4)) | draw(st.sampled_from([frozenset(), MINTS]))
     waits = {key: a_backoff(NOW + draw(st.sampled_from([-MINUTE, MINUTE, MINUTE]))) for key in sorted(failed)}
     return Memory(trial=trial, ended=ended, fence=fence, backoffs=waits)

@@ -5,8 +5,9 @@ from datetime import datetime
 
 import pytest
 
-from provisioner.domain.memory import Fence
+from provisioner.domain.memory import Confirmation, Fence
 from provisioner.domain.model import Absent, Record, Reservation, Stored
+from provisioner.domain.retirement import current_since
 from provisioner.engine import recollection
 from tests.unit.domain.builders import (
     CURRENT,
@@ -18,14 +19,17 @@ from tests.unit.domain.builders import (
     OVERLAP,
     PRIMARY,
     QUIET_PERIOD,
+    REVISION,
     SECOND,
     SECOND_PLACE,
+    STORED_AT,
     a_fence,
     a_listing,
     a_memory,
     a_record,
     a_snapshot,
     a_token,
+    a_trial,
     an_ended_attempt,
     an_issued,
     nothing_stored,
@@ -58,10 +62,17 @@ def test_what_is_fenced_off_ends_at_once_without_another_fence() -> None:
 
 @pytest.mark.parametrize(
     "fence",
-    [a_fence("younger", revision="6"), a_fence("younger", revision="8"), a_fence("other"), a_fence(CURRENT, "older")],
+    [
+        a_fence("younger", revision="6"),
+        a_fence("younger", revision="8"),
+        a_fence("other"),
+        a_fence(CURRENT, "older"),
+        a_fence("younger", wrote="another"),
+        a_fence("younger", wrote=None),
+    ],
 )
 def test_a_fence_counts_for_its_revision_and_its_rotations_alone(fence: Fence) -> None:
-    """Once the store has moved on, or for a token that was not seen before the fence, another one is needed."""
+    """Once the store has moved on or was numbered anew, or for a token not seen before it, another one is needed."""
     memory = a_memory(fence=fence)
     plan = plan_of(a_snapshot(listing=listed(replace(YOUNGER, created_at=NOW - 2 * HOUR)), memory=memory))
     assert plan.fence == a_record()
@@ -72,9 +83,25 @@ def test_a_fence_with_nothing_stored_is_remembered_too() -> None:
     snapshot = a_snapshot(
         primary=stored(Reservation(), revision="8"),
         listing=a_listing(replace(YOUNGER, created_at=NOW - 2 * HOUR)),
-        memory=a_memory(fence=a_fence("younger", revision="8")),
+        memory=a_memory(fence=a_fence("younger", revision="8", wrote=None)),
     )
     assert plan_of(snapshot).fence is None
+
+
+@pytest.mark.parametrize("revision", ["6", "8"])
+def test_what_was_seen_of_a_revision_is_forgotten_when_another_one_is_found(revision: str) -> None:
+    """It may come back by a person's hand: then it is looked at afresh, and an overlap begins."""
+    confirmed = {str(place): Confirmation(revision=REVISION) for place in (PRIMARY, SECOND_PLACE)}
+    memory = replace(a_memory(fence=a_fence("younger"), trial=a_trial()), confirmed=confirmed)
+    assert recollection.found(memory, stored()) == memory
+    left = recollection.found(memory, stored(revision=revision))
+    assert (left.fence, left.trial, list(left.confirmed)) == (None, None, [str(SECOND_PLACE)])
+
+
+def test_what_is_stored_since_counts_no_fence_of_another_rotation() -> None:
+    """Numbering began anew, and another token is at the revision of a fence of long ago: its own time counts."""
+    memory = a_memory(fence=replace(a_fence(wrote="another"), stored_since=NOW - 100 * DAY))
+    assert current_since(a_snapshot(memory=memory)) == STORED_AT
 
 
 # --- attempts that this process began and ended -----------------------------------------------------

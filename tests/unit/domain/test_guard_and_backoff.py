@@ -2,14 +2,18 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from provisioner.domain.decide import decide
 from provisioner.domain.memory import Backoff, TrialResult
 from provisioner.domain.model import Content, IssuedToken, Listing, Stored, Unreadable
+from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import MINT_KEY, Copy, Mint, Rest, Revoke
+from provisioner.engine import recollection
 from tests.unit.domain.builders import (
+    CURRENT,
     DAY,
     EXPIRES_AT,
     FORMER_ISSUER,
@@ -19,7 +23,9 @@ from tests.unit.domain.builders import (
     ISSUER,
     MINUTE,
     NOW,
+    OVERLAP,
     PRIMARY,
+    ROTATION_TIMEOUT,
     SECOND_PLACE,
     Openings,
     a_backoff,
@@ -35,6 +41,7 @@ from tests.unit.domain.builders import (
     an_ended_attempt,
     an_issued,
     nothing_stored,
+    rotation_of,
     stored,
     unreadable,
 )
@@ -107,6 +114,31 @@ def test_a_list_older_than_the_quiet_period_cannot_show_that_nothing_came_of_an_
     assert isinstance(decide(replace(snapshot, listings=asked[NOW + HOUR]), late).step, Mint)
 
 
+@pytest.mark.parametrize(
+    ("listing", "moment", "mints"),
+    [
+        (unreadable(), NOW + 29 * DAY, False),
+        (unreadable(), NOW + 30 * DAY, True),
+        (replace(a_listing(), asked_at=NOW + HOUR - INSTANT), NOW + DAY, False),
+        (replace(a_listing(), asked_at=NOW + HOUR), NOW + DAY, True),
+        (None, NOW + MINUTE, True),
+    ],
+    ids=["gives no list", "gave none for a whole life", "asked too early", "asked late enough", "not configured"],
+)
+def test_only_the_list_of_its_own_issuer_shows_that_nothing_came_of_an_attempt(
+    listing: Listing | Unreadable | None,
+    moment: datetime,
+    mints: bool,  # noqa: FBT001  # a column of the table
+) -> None:
+    """The name has moved on meanwhile: the fresh list of another issuer says nothing."""
+    ended = tuple(an_ended_attempt(f"unseen-{number}", ended_at=NOW, issuer=FORMER_ISSUER) for number in range(3))
+    listings: dict[str, Listing | Unreadable] = {ISSUER: a_listing()}
+    if listing is not None:
+        listings[FORMER_ISSUER] = listing
+    snapshot = a_snapshot(primary=nothing_stored(), listings=listings, memory=a_memory(ended=ended))
+    assert isinstance(decide(snapshot, moment).step, Mint) == mints
+
+
 def test_nothing_is_minted_elsewhere_while_the_issuer_of_the_stored_token_gives_no_list() -> None:
     """What lives there cannot be counted; the remedy is named."""
     snapshot = issuer_moved(a_snapshot(listings={ISSUER: unreadable("no route"), FORMER_ISSUER: a_listing()}))
@@ -124,7 +156,9 @@ def test_what_an_issuer_listed_last_counts_while_it_gives_no_list(moment: dateti
     memory = replace(a_memory(), listed={ISSUER: tuple(an_issued(f"seen-{number}") for number in range(3))})
     token = a_token(issuer=FORMER_ISSUER)
     snapshot = a_snapshot(token=token, primary=nothing_stored(), listings=listings, memory=memory)
-    assert isinstance(decide(snapshot, moment).step, Mint) == mints
+    decision = decide(snapshot, moment)
+    assert isinstance(decision.step, Mint) == mints
+    assert mints or f"may live at {ISSUER}, which gives no list: if it is gone" in (decision.hindrance or "")
     readable = replace(snapshot, listings={ISSUER: a_listing(), FORMER_ISSUER: a_listing()})
     assert isinstance(decide(readable, moment).step, Mint)
 
@@ -135,11 +169,62 @@ def test_an_issuer_that_the_stored_token_is_not_of_holds_nothing_up() -> None:
     assert isinstance(decide(snapshot, NOW).step, Mint)
 
 
-def test_the_successor_of_an_expired_token_does_not_wait_for_its_former_issuer() -> None:
-    """Consumers have nothing that works: counting comes second."""
+def test_the_successor_of_a_token_near_its_end_does_not_wait_for_its_former_issuer() -> None:
+    """Else it would run out with no overlap: counting comes second."""
     snapshot = issuer_moved(a_snapshot(listings={ISSUER: unreadable(), FORMER_ISSUER: a_listing()}))
-    assert isinstance(decide(snapshot, EXPIRES_AT).step, Mint)
-    assert not isinstance(decide(snapshot, EXPIRES_AT - INSTANT).step, Mint)
+    near = EXPIRES_AT - OVERLAP - ROTATION_TIMEOUT
+    assert isinstance(decide(snapshot, near).step, Mint)
+    assert decide(snapshot, near - MINUTE).step == Rest(until=near)
+
+
+def _after_two(**memory: Any) -> Snapshot:
+    """Give a name whose record came after two rotations, asked to rotate while another issuer gives no list."""
+    record = replace(a_record(), predecessors=(rotation_of("before-1"), rotation_of("before-2")))
+    listings: dict[str, Listing | Unreadable] = {ISSUER: a_listing(an_issued()), FORMER_ISSUER: unreadable("no route")}
+    remembered = replace(a_memory(), **memory)
+    return a_snapshot(primary=stored(record), listings=listings, trigger=a_trigger(), memory=remembered)
+
+
+def test_predecessors_that_no_list_shows_count_while_an_issuer_gives_none() -> None:
+    """A process that has just begun remembers no list: they may live there, and the remedy is named."""
+    decision = decide(_after_two(), NOW)
+    assert not isinstance(decision.step, Mint)
+    assert f"may live at {FORMER_ISSUER}, which gives no list: if it is gone" in (decision.hindrance or "")
+
+
+def test_predecessors_that_no_list_shows_hold_nothing_up_once_the_stored_token_is_near_its_end() -> None:
+    """They end before it does."""
+    near = EXPIRES_AT - OVERLAP - ROTATION_TIMEOUT
+    assert isinstance(decide(_after_two(), near).step, Mint)
+    assert decide(_after_two(), near - MINUTE).step == Rest(until=near)
+
+
+def test_predecessors_that_no_list_shows_are_gone_where_every_issuer_gives_one() -> None:
+    """An issuer that is out of the configuration counts as little."""
+    for listings in ({ISSUER: a_listing(an_issued())}, {ISSUER: a_listing(an_issued()), FORMER_ISSUER: a_listing()}):
+        assert isinstance(decide(replace(_after_two(), listings=listings), NOW).step, Mint)
+
+
+def test_a_predecessor_that_was_seen_on_a_list_and_is_no_more_is_gone() -> None:
+    """Many an issuer lists no token once it is revoked: another one's silence says nothing of it."""
+    assert isinstance(decide(_after_two(seen=frozenset({rotation_of("before-1")})), NOW).step, Mint)
+
+
+def test_a_predecessor_on_the_last_list_counts_once() -> None:
+    """One is remembered as live and one as revoked: there is room for one more."""
+    last = (
+        an_issued("before-1", issuer=FORMER_ISSUER),
+        an_issued("before-2", issuer=FORMER_ISSUER, revoked_at=NOW - HOUR),
+    )
+    assert isinstance(decide(_after_two(listed={FORMER_ISSUER: last}), NOW).step, Mint)
+
+
+def test_what_was_seen_of_predecessors_is_remembered_for_as_long_as_they_are() -> None:
+    """Until a record that does not name them is stored: nothing grows without end."""
+    predecessor = an_issued("before-1")
+    memory = recollection.listed(a_memory(), replace(_after_two(), listings={ISSUER: a_listing(predecessor)}))
+    assert recollection.listed(memory, _after_two()).seen >= {rotation_of("before-1")}
+    assert recollection.listed(memory, a_snapshot()).seen == {rotation_of(CURRENT)}
 
 
 def test_tokens_of_others_do_not_count() -> None:

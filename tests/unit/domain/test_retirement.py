@@ -369,3 +369,9 @@ def test_no_fence_replaces_a_secret_that_is_yet_to_be_adopted() -> None:
     primary = stored(a_foreign_secret(), destination=place)
     snapshot = a_snapshot(token=a_token(destinations=(place,)), primary=primary, listing=a_listing(YOUNGER))
     assert Reservation() not in [plan.fence for plan in retirements(snapshot, NOW + DAY)]
+
+
+def test_a_copy_that_holds_another_token_lengthens_no_overlap() -> None:
+    """It was written a moment ago, by somebody else: that says nothing of since when consumers have the current one."""
+    copy = stored(a_record("before"), destination=SECOND_PLACE, written_at=NOW - SECOND)
+    assert plan_of(a_snapshot(token=TWO_PLACES, copies=(copy,), listing=listed(YOUNGER))).revoke_at == QUIET_ENDS

@@ -7,7 +7,7 @@ import pytest
 
 from provisioner.domain.decide import decide
 from provisioner.domain.memory import Memory, TrialResult
-from provisioner.domain.model import Reservation, Stored, Unreadable
+from provisioner.domain.model import Listing, Reservation, Stored, Unreadable
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import State, TokenStatus, status_of
 from provisioner.domain.steps import GATHER_KEY, MINT_KEY
@@ -17,6 +17,7 @@ from tests.unit.domain.builders import (
     DAY,
     DRIFT_INTERVAL,
     EXPIRES_AT,
+    FORMER_ISSUER,
     HOUR,
     INSTANT,
     ISSUED_AT,
@@ -44,10 +45,17 @@ from tests.unit.domain.builders import (
     an_ended_attempt,
     an_issued,
     nothing_stored,
+    rotation_of,
     stored,
     unreadable,
 )
 
+SILENT: dict[str, Listing | Unreadable] = {ISSUER: a_listing(an_issued()), FORMER_ISSUER: unreadable()}
+LEFT = an_issued("left", issuer=FORMER_ISSUER)
+LEFT_BEHIND = a_snapshot(listings=SILENT, memory=replace(a_memory(), listed={FORMER_ISSUER: (LEFT,)}))
+AFTER_ANOTHER = replace(a_record(), predecessors=(rotation_of("left"),))
+MAYBE_LEFT = a_snapshot(primary=stored(AFTER_ANOTHER), listings=SILENT)
+MAYBE_LEAKED = a_snapshot(primary=stored(replace(AFTER_ANOTHER, compromised=True)), listings=SILENT)
 DUE = rotation_due(a_token(), ISSUED_AT, EXPIRES_AT)
 OLDER = an_issued("older", created_at=ISSUED_AT - DAY)
 REVOKE_AT = STORED_AT + OVERLAP
@@ -114,6 +122,11 @@ def mended(written_at: datetime) -> Snapshot:
         (State.FAILING, a_snapshot(), EXPIRES_AT),
         (State.FAILING, a_snapshot(trigger=a_trigger(), listing=a_listing(an_issued(), *YOUNG)), NOW),
         (State.REFUSED, a_snapshot(primary=stored(a_foreign_secret())), NOW),
+        (State.OK, LEFT_BEHIND, REVOKE_AT + DRIFT_INTERVAL),
+        (State.FAILING, LEFT_BEHIND, REVOKE_AT + DRIFT_INTERVAL + INSTANT),
+        (State.OK, MAYBE_LEFT, NOW),
+        (State.OK, MAYBE_LEAKED, STORED_AT + DRIFT_INTERVAL),
+        (State.FAILING, MAYBE_LEAKED, STORED_AT + DRIFT_INTERVAL + INSTANT),
         (State.UNKNOWN, a_snapshot(primary=unreadable()), NOW),
         (State.UNKNOWN, a_snapshot(listing=unreadable()), NOW),
         (State.UNKNOWN, a_snapshot(primary=unreadable(), memory=failed(GATHER_KEY)), NOW),
@@ -291,6 +304,16 @@ def test_a_revocation_that_fails_is_told_with_its_error() -> None:
     assert (older.overdue, older.failed_attempts, older.last_error) == (True, 7, "throttled")
     assert "the revocation of older is overdue" in status.reason
     assert (status.next_step, status.next_step_at) == ("revoke", retry_at)
+
+
+@pytest.mark.parametrize("snapshot", [LEFT_BEHIND, MAYBE_LEFT, MAYBE_LEAKED])
+def test_a_token_at_an_issuer_that_gives_no_list_awaits_its_revocation(snapshot: Snapshot) -> None:
+    """Nobody can tell when: it is told why, until there is a list again."""
+    (left,) = status_at(snapshot).awaiting_revocation
+    assert left.revoke_at is None
+    assert f"{FORMER_ISSUER} gives no list" in left.why
+    readable = replace(snapshot, listings={ISSUER: a_listing(an_issued()), FORMER_ISSUER: a_listing()})
+    assert status_at(readable).awaiting_revocation == ()
 
 
 @pytest.mark.parametrize(

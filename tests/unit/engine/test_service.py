@@ -85,6 +85,30 @@ def test_compromised_is_not_done_while_an_older_token_lives(trouble: str) -> Non
     assert rig.issuer.faults.calls["create"] == 2
 
 
+@pytest.mark.parametrize("remembers", [True, False])
+def test_compromised_is_not_done_while_an_issuer_that_gives_no_list_may_hold_the_token(remembers: bool) -> None:  # noqa: FBT001  # a column of the table
+    """A new process knows it from the stored record alone; once there is a list again, a repeat ends it."""
+    rig = Rig(a_token(issuer="former"))
+    rig.reconcile()
+    rig.clock.advance(DAY)
+    rig.token = a_token()
+    service = a_service(rig)
+    service.run_pass()
+    rig.former.faults.always["list"] = Fault.BEFORE
+    service = service if remembers else a_service(rig)
+    result = rotate(service)
+    assert (result.done, result.revoked, result.token_id) == (False, ("token-1",), "token-2")
+    assert result.still_live == ("former-1" if remembers else f"rotation {uid(1)}",)
+    assert "former gives no list" in (result.error or "")
+    rig.clock.advance(HOUR)
+    (status,) = service.status(service.tokens)
+    assert not status.healthy
+    assert [(plan.revoke_at, plan.overdue) for plan in status.awaiting_revocation] == [(None, True)]
+    rig.former.faults.always.clear()
+    again = rotate(service)
+    assert (again.done, again.revoked, again.still_live) == (True, ("former-1",), ())
+
+
 def test_a_request_that_was_honoured_long_ago_is_done_whatever_lives_now() -> None:
     """What a later rotation without haste has replaced keeps its overlap, and is no failure of the old request."""
     rig = provisioned()
