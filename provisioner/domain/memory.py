@@ -54,6 +54,8 @@ class Fence:
     rotation_id: str | None
     """The rotation that was written again, None for a reservation: where numbering began anew, a revision tells less.
     """
+    over: str | None = None
+    """The revision that was written over: a stale read may show it for a while, and says nothing against the fence."""
     stored_since: datetime | None = None
     """Since when the store held what was written again, None when that was nothing: no overlap begins anew by it."""
 

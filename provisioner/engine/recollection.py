@@ -117,6 +117,7 @@ def fenced(memory: Memory, snapshot: Snapshot, revision: str) -> Memory:
         revision=revision,
         rotation_ids=rotations,
         rotation_id=snapshot.record.rotation_id if snapshot.record is not None else None,
+        over=snapshot.primary.revision if isinstance(snapshot.primary, Stored) else None,
         stored_since=current_since(snapshot),
     )
     return replace(memory, fence=fence)
@@ -135,6 +136,6 @@ def found(memory: Memory, primary: Stored) -> Memory:
         memory = replace(memory, confirmed=kept)
     return replace(
         memory,
-        fence=fence if fence is not None and fence.revision == primary.revision else None,
+        fence=fence if fence is not None and primary.revision in {fence.revision, fence.over} else None,
         trial=trial if trial is not None and trial.revision == primary.revision else None,
     )

@@ -98,6 +98,15 @@ def test_what_was_seen_of_a_revision_is_forgotten_when_another_one_is_found(revi
     assert (left.fence, left.trial, list(left.confirmed)) == (None, None, [str(SECOND_PLACE)])
 
 
+def test_a_fence_outlives_a_stale_read_of_what_it_wrote_over() -> None:
+    """Else each read that lags behind would ask for one more write."""
+    before = a_snapshot(listing=listed(YOUNGER))
+    memory = recollection.fenced(before.memory, before, "8")
+    assert memory.fence is not None
+    assert recollection.found(memory, stored()).fence == memory.fence
+    assert recollection.found(memory, stored(revision="9")).fence is None
+
+
 def test_what_is_stored_since_counts_no_fence_of_another_rotation() -> None:
     """Numbering began anew, and another token is at the revision of a fence of long ago: its own time counts."""
     memory = a_memory(fence=replace(a_fence(wrote="another"), stored_since=NOW - 100 * DAY))
