@@ -21,6 +21,7 @@ from provisioner.engine.reconcile import Outcome
 from provisioner.ports.observer import Observer
 from provisioner.runtime.clock import SystemClock
 from provisioner.scheduler import Scheduler
+from provisioner.telemetry.bugs import kind_and_place
 
 FINISH_WITHIN: Final = timedelta(seconds=20)
 """After SIGTERM, work in flight is given that long; an attempt that does not make it is given up and swept."""
@@ -71,7 +72,10 @@ class Daemon:
         try:
             reign = self._open()
         except ConfigurationError as error:
-            self._log.error("configuration_refused", error=str(error), kept="the configuration read before")
+            self._refuse(str(error))
+            return
+        except Exception as error:  # noqa: BLE001  # a bug that one file brings out must not end what works: see _refuse
+            self._refuse(f"this is a bug: {kind_and_place(error, error.__traceback__)}")
             return
         with self._swap:
             before, self._reign = self._reign, reign
@@ -85,6 +89,10 @@ class Daemon:
                 scheduler.forget(token.name)
         scheduler.drift_every(self._clock.now(), application.settings.reconcile.interval)
         self._log.info("configuration_reloaded", instance=application.settings.instance, tokens=sorted(kept))
+
+    def _refuse(self, why: str) -> None:
+        """Say that the old configuration is kept: without the daemon every token would expire unrotated."""
+        self._log.error("configuration_refused", error=why, kept="the configuration read before")
 
     def stop(self) -> bool:
         """Start nothing more, finish what is in flight, and let go of everything, within LEAVE_WITHIN.

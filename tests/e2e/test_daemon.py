@@ -56,6 +56,9 @@ def test_sighup_reads_the_configuration_again_and_keeps_the_old_one_if_it_is_bad
         site.wait_for("refusal", lambda: '"configuration_refused"' in site.log())
         site.wait_for("going on", lambda: rotated(site, "one", 1))
         site.content["defaults"]["ttl"] = SHORT_LIVES["ttl"]
+        site.config.write_text("on: true\n")  # YAML reads that key as true
+        process.send_signal(signal.SIGHUP)
+        site.wait_for("another refusal", lambda: site.log().count('"configuration_refused"') == 2)
         site.content["tokens"] = names[1:]
         _ = site.config
         process.send_signal(signal.SIGHUP)
