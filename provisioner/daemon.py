@@ -29,6 +29,8 @@ LEAVE_WITHIN: Final = timedelta(seconds=27)
 """After that the process leaves whatever still hangs; Kubernetes kills at 30 s."""
 LEFT_WORK_BEHIND: Final = 1
 """The exit status then."""
+_MANY: Final = 4096
+"""More signals than can be waiting for us."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -194,18 +196,26 @@ def run_daemon(config: Path | None) -> None:
 
 @contextmanager
 def _signals() -> Iterator[Iterator[int]]:
-    """Give the signals that ask us for something, as they come.
+    """Give the signals that ask us for something, as they come; those that come together are one, the end before all.
 
     A handler in Python would run only once the main thread wakes up, which a signal that comes right before it falls
-    asleep does not bring about. The bytes that Python writes here at once do.
+    asleep does not bring about. The bytes that Python writes here at once do. Where no byte fits in any more, the main
+    thread is not asleep, and the handler runs.
     """
+    ends = {signal.SIGTERM, signal.SIGINT}
     there, here = socketpair()
+    came: set[int] = set()
     with there, here:
         there.setblocking(False)
-        signal.set_wakeup_fd(there.fileno())
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
+        for number in (*ends, signal.SIGHUP):
+            signal.signal(number, lambda number, _: came.add(number))
+
+        def asked() -> int:
+            came.update(() if came & ends else here.recv(_MANY))
+            return next(iter(came & ends), signal.SIGHUP)
+
         try:
-            yield (here.recv(1)[0] for _ in count())
+            yield (asked() for _ in count())
         finally:
             signal.set_wakeup_fd(-1)
