@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from provisioner.catalog import make_issuer, make_store
-from provisioner.domain.events import Event
 from provisioner.engine.observed import ObservedIssuer, ObservedStore
 from provisioner.engine.recall import Recall
 from provisioner.engine.service import Service
@@ -18,6 +17,7 @@ from provisioner.runtime.entropy import SystemEntropy
 from provisioner.settings.fail_point import FailPoint, fail_point
 from provisioner.settings.load import Settings, load_settings
 from provisioner.telemetry.logs import LogObserver, configure_logging
+from provisioner.telemetry.observers import Observers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +49,7 @@ def opened(
     settings, path = load_settings(config)
     point = fail_point()
     configure_logging(settings.log.format, settings.log.level if logs else "warning")
-    log = LogObserver()
-
-    def observe(event: Event) -> None:
-        log(event)
-        if watch is not None:
-            watch(event)
-
+    observe = Observers(LogObserver(), *([watch] if watch is not None else []))
     with ExitStack() as stack:
         world = _world(settings, stack, observe, clock or SystemClock(), finish_by)
         if point is not None:

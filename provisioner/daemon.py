@@ -21,6 +21,7 @@ from provisioner.engine.reconcile import Outcome
 from provisioner.ports.observer import Observer
 from provisioner.runtime.clock import SystemClock
 from provisioner.scheduler import Scheduler
+from provisioner.telemetry.bugs import kind_and_place
 
 FINISH_WITHIN: Final = timedelta(seconds=20)
 """After SIGTERM, work in flight is given that long; an attempt that does not make it is given up and swept."""
@@ -28,6 +29,8 @@ LEAVE_WITHIN: Final = timedelta(seconds=27)
 """After that the process leaves whatever still hangs; Kubernetes kills at 30 s."""
 LEFT_WORK_BEHIND: Final = 1
 """The exit status then."""
+_MANY: Final = 4096
+"""More signals than can be waiting for us."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +74,10 @@ class Daemon:
         try:
             reign = self._open()
         except ConfigurationError as error:
-            self._log.error("configuration_refused", error=str(error), kept="the configuration read before")
+            self._refuse(str(error))
+            return
+        except Exception as error:  # noqa: BLE001  # a bug that one file brings out must not end what works: see _refuse
+            self._refuse(f"this is a bug: {kind_and_place(error, error.__traceback__)}")
             return
         with self._swap:
             before, self._reign = self._reign, reign
@@ -85,6 +91,10 @@ class Daemon:
                 scheduler.forget(token.name)
         scheduler.drift_every(self._clock.now(), application.settings.reconcile.interval)
         self._log.info("configuration_reloaded", instance=application.settings.instance, tokens=sorted(kept))
+
+    def _refuse(self, why: str) -> None:
+        """Say that the old configuration is kept: without the daemon every token would expire unrotated."""
+        self._log.error("configuration_refused", error=why, kept="the configuration read before")
 
     def stop(self) -> bool:
         """Start nothing more, finish what is in flight, and let go of everything, within LEAVE_WITHIN.
@@ -186,18 +196,26 @@ def run_daemon(config: Path | None) -> None:
 
 @contextmanager
 def _signals() -> Iterator[Iterator[int]]:
-    """Give the signals that ask us for something, as they come.
+    """Give the signals that ask us for something, as they come; those that come together are one, the end before all.
 
     A handler in Python would run only once the main thread wakes up, which a signal that comes right before it falls
-    asleep does not bring about. The bytes that Python writes here at once do.
+    asleep does not bring about. The bytes that Python writes here at once do. Where no byte fits in any more, the main
+    thread is not asleep, and the handler runs.
     """
+    ends = {signal.SIGTERM, signal.SIGINT}
     there, here = socketpair()
+    came: set[int] = set()
     with there, here:
         there.setblocking(False)
-        signal.set_wakeup_fd(there.fileno())
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: None)
+        signal.set_wakeup_fd(there.fileno(), warn_on_full_buffer=False)
+        for number in (*ends, signal.SIGHUP):
+            signal.signal(number, lambda number, _: came.add(number))
+
+        def asked() -> int:
+            came.update(() if came & ends else here.recv(_MANY))
+            return next(iter(came & ends), signal.SIGHUP)
+
         try:
-            yield (here.recv(1)[0] for _ in count())
+            yield (asked() for _ in count())
         finally:
             signal.set_wakeup_fd(-1)

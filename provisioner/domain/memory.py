@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from provisioner.domain.model import IssuedToken, Stored
+from provisioner.domain.timing import BACKOFF_LONGEST
 
 
 class TrialResult(StrEnum):
@@ -97,9 +98,12 @@ class Memory:
     """When the stored token ends, as last seen: it bounds the waits while the store cannot be read."""
 
     def must_wait(self, key: str, now: datetime) -> Backoff | None:
-        """Give the backoff that still forbids the effect at ``now``."""
+        """Give the backoff that still forbids the effect at ``now``.
+
+        One that would last longer than any lasts was counted while the clock was ahead: it forbids nothing.
+        """
         backoff = self.backoffs.get(key)
-        return backoff if backoff is not None and backoff.retry_at > now else None
+        return backoff if backoff is not None and now < backoff.retry_at <= now + BACKOFF_LONGEST else None
 
     def trial_of(self, stored: Stored) -> Trial | None:
         """Give the trial of just what is stored now, if there has been one."""

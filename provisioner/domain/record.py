@@ -27,6 +27,10 @@ RECORD_FIELDS: Final = (
 _OPTIONAL: Final = frozenset({"stored_at", "request_id", "past_requests", "compromised", "predecessors"})
 """Fields without which a record is whole all the same."""
 
+FIRST_YEAR: Final = 2000
+LAST_YEAR: Final = 2999
+"""A time outside of these years is none of ours; at the ends of the calendar nothing could be reckoned with it."""
+
 
 def to_document(content: Record | Reservation, owner: Owner, destination: Destination) -> dict[str, object]:
     """Spell a record, token revealed, as the destination's consumers read it; for a wire only."""
@@ -147,6 +151,7 @@ class _Fields:
     def moment(self, name: str) -> datetime | None:
         try:
             moment = datetime.fromisoformat(self.text(name) or "")
-            return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+            moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
         except (ValueError, OverflowError):  # no time, or one that has no place in UTC
             return None
+        return moment if FIRST_YEAR <= moment.year <= LAST_YEAR else None

@@ -64,7 +64,7 @@ def _mint(world: World, snapshot: Snapshot, decision: Decision, step: Mint) -> A
     rotation = Rotation(world, snapshot, step, fact=decision.fact, reason=decision.message)
     try:
         rotated = rotation.run()
-    except ProvisionerError as error:
+    except Exception as error:  # a bug after the create must not lose sight of the token either
         if not rotation.may_exist:
             raise
         memory = recollection.gave_up(

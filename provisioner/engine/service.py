@@ -22,6 +22,7 @@ from provisioner.engine.apply import StepFailedError, apply
 from provisioner.engine.gather import Listings, gather, list_tokens, with_copies
 from provisioner.engine.recall import Recall
 from provisioner.engine.reconcile import Outcome, reconcile
+from provisioner.engine.unjudged import unjudged
 from provisioner.engine.world import World
 
 T = TypeVar("T")
@@ -183,7 +184,10 @@ class Service:
         name = token.name
         with self._recall.turn(name), self._slots:
             trigger, memory = self._recall.trigger(name), self._recall.memory(name)
-            outcome = reconcile(self._world, token, listings, memory=memory, trigger=trigger)
+            try:
+                outcome = reconcile(self._world, token, listings, memory=memory, trigger=trigger)
+            except Exception as error:  # noqa: BLE001  # one name's record, a bug included, must not end the others
+                outcome = unjudged(self._world, token, error, memory=memory, trigger=trigger)
             self._recall.remember(name, outcome.memory)
             record = outcome.snapshot.record
             if trigger is not None and record is not None and record.has_honoured(trigger.request_id):
@@ -220,6 +224,15 @@ class Service:
     def _look(self, token: ManagedToken, listings: Listings, at: datetime | None) -> tuple[Snapshot, Decision]:
         """Decide without acting; trying what is stored, or confirming it, is a read, and is not remembered."""
         trigger, memory = self._recall.trigger(token.name), self._recall.memory(token.name)
+        try:
+            return self._looked(token, listings, at, memory, trigger)
+        except Exception as error:  # noqa: BLE001  # the same: the other names are to be seen
+            outcome = unjudged(self._world, token, error, memory=memory, trigger=trigger)
+            return outcome.snapshot, outcome.decision
+
+    def _looked(
+        self, token: ManagedToken, listings: Listings, at: datetime | None, memory: Memory, trigger: Trigger | None
+    ) -> tuple[Snapshot, Decision]:
         snapshot = with_copies(self._world, gather(self._world, token, listings, memory=memory, trigger=trigger))
         moment = at or self._world.clock.now()
         for _ in range(_MOST_TRIALS + len(token.destinations)):

@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -60,8 +61,12 @@ def run_child(command: Sequence[str], *, timeout: timedelta, home: Path, environ
         raise IssuerRefusedError(
             f"{command[0]} cannot be run ({error.strerror}): install influxctl, or name it in the issuer's `command`"
         ) from None
-    with child:
+    try:
         return _collect(child, timeout)
+    finally:  # not `with child`: that waits without end for one that even SIGKILL does not end
+        for stream in (child.stdout, child.stderr):
+            if stream is not None:
+                stream.close()
 
 
 def _collect(child: "subprocess.Popen[bytes]", timeout: timedelta) -> Ended:
@@ -84,7 +89,10 @@ def _kill_group(child: "subprocess.Popen[bytes]") -> None:
     except (ProcessLookupError, PermissionError):
         return  # nobody of the group is left
     finally:
-        child.wait(_AFTER_KILL)
+        with suppress(
+            subprocess.TimeoutExpired
+        ):  # it hangs in the kernel: nothing can be done, and nobody waits for it
+            child.wait(_AFTER_KILL)
 
 
 class _Reader:

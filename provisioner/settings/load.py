@@ -98,6 +98,9 @@ def json_schema() -> dict[str, Any]:
 
 def _judged(content: dict[str, Any]) -> Settings | list[str]:
     """Give the settings, or what is wrong with them. Pydantic's error ends here: it holds what was written."""
+    orders = [scrub(key, longest_word=LONGEST_PLAIN_WORD) for key in content if key.startswith("_")]
+    if orders:  # pydantic-settings would take some of them as meant for itself, `_env_file` for one
+        return [f"{key}: unknown key{_guess(key)}" for key in orders]
     try:
         return Settings(**content)
     except ValidationError as error:

@@ -3,13 +3,15 @@
 Of an exception it tells kind and place; of what other libraries log, no word that is long enough for a token.
 """
 
+import io
 import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TextIO, cast
 
 import structlog
 
@@ -59,6 +61,22 @@ class LogObserver:
         self._log.log(LEVELS[type(event)], _CAPITAL.sub("_", type(event).__name__).lower(), **details)
 
 
+class _Lossy(io.TextIOBase):
+    """A stream that takes every line, also when it cannot be written: a full disk or a closed pipe stops nobody."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):  # a ValueError of a stream that was closed
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
+
+
 def configure_logging(form: str, level: str) -> None:
     """Send everything that is logged to standard error, as ``json`` or ``text``, from ``level`` on."""
     shared: list[structlog.typing.Processor] = [
@@ -71,7 +89,7 @@ def configure_logging(form: str, level: str) -> None:
     structlog.configure(
         processors=[*shared, _scrubbed, last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lossy(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)

@@ -56,6 +56,9 @@ def test_sighup_reads_the_configuration_again_and_keeps_the_old_one_if_it_is_bad
         site.wait_for("refusal", lambda: '"configuration_refused"' in site.log())
         site.wait_for("going on", lambda: rotated(site, "one", 1))
         site.content["defaults"]["ttl"] = SHORT_LIVES["ttl"]
+        site.config.write_text("on: true\n")  # YAML reads that key as true
+        process.send_signal(signal.SIGHUP)
+        site.wait_for("another refusal", lambda: site.log().count('"configuration_refused"') == 2)
         site.content["tokens"] = names[1:]
         _ = site.config
         process.send_signal(signal.SIGHUP)
@@ -158,6 +161,25 @@ def test_no_signal_is_missed(site: Site) -> None:
         done = subprocess.run(arguments, env={"PATH": os.defpath}, stdout=file, stderr=file, timeout=20, check=False)
     assert done.returncode == 0
     assert '"daemon_stopped"' in site.log()
+
+
+def test_sigterm_is_not_lost_behind_a_thousand_sighups(site: Site) -> None:
+    """More reloads are asked for than there is room to note, and then the end: that comes first."""
+    program = (
+        "import os, pathlib, signal, sys, provisioner.daemon as daemon;"
+        "start = daemon.Daemon.start;"
+        "ask = lambda number, times: [os.kill(os.getpid(), number) for _ in range(times)];"
+        "daemon.Daemon.start = lambda self: (start(self), ask(signal.SIGHUP, 1000), ask(signal.SIGTERM, 1));"
+        "daemon.run_daemon(pathlib.Path(sys.argv[1]))"
+    )
+    log = site.folder / "run-0.txt"
+    site.written.append(log)
+    arguments = [sys.executable, "-c", program, str(site.config)]
+    with log.open("wb") as file:
+        done = subprocess.run(arguments, env={"PATH": os.defpath}, stdout=file, stderr=file, timeout=30, check=False)
+    assert done.returncode == 0
+    assert '"daemon_stopped"' in site.log()
+    assert '"configuration_reloaded"' not in site.log()
 
 
 def test_bad_configuration_ends_the_daemon_at_once(site: Site) -> None:

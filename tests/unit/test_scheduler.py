@@ -73,3 +73,31 @@ def test_stopping_waits_for_work_that_asks_to_be_woken_again(work: Work) -> None
     assert work.done.wait(PATIENCE), "the work hangs"
     stopping.join(PATIENCE)
     assert not stopping.is_alive()
+
+
+def test_drift_check_asked_for_while_one_is_under_way_is_kept() -> None:
+    """A new configuration is looked at once, although a check of the old one takes its time."""
+    first, second, may_end = Event(), Event(), Event()
+
+    def drift() -> None:
+        (second if first.is_set() else first).set()
+        may_end.wait(PATIENCE)
+
+    scheduler = Scheduler(wake=lambda _: None, drift=drift, concurrency=1)
+    scheduler.start(SystemClock().now(), HOUR)
+    assert first.wait(PATIENCE)
+    scheduler.drift_every(SystemClock().now(), HOUR)
+    is_kept = second.wait(PATIENCE / 5)
+    may_end.set()
+    scheduler.stop()
+    assert is_kept
+
+
+def test_drift_check_comes_at_its_interval_whatever_the_clock_says() -> None:
+    """A clock that was years ahead when the daemon started, and is put right, delays no drift check."""
+    drifted = Event()
+    scheduler = Scheduler(wake=lambda _: None, drift=drifted.set, concurrency=1)
+    scheduler.start(SystemClock().now() + timedelta(days=1400), timedelta(seconds=1))
+    comes = drifted.wait(PATIENCE)
+    scheduler.stop()
+    assert comes

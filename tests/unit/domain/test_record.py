@@ -31,7 +31,9 @@ from tests.unit.domain.builders import (
 NEEDED = ("token_id", "issued_at", "expires_at", "rotation_id", "issuer")
 MAPPED = a_destination(fields={"token": "INFLUX_TOKEN", "owner": "MANAGED_BY", "expires_at": "INFLUX_TOKEN_EXPIRES"})
 
-moments = st.datetimes(timezones=st.just(UTC))
+moments = st.timedeltas(timedelta(0), timedelta(days=300_000)).map(
+    lambda since: datetime(2000, 1, 1, tzinfo=UTC) + since
+)
 words = st.text(min_size=1)
 records = st.builds(
     Record,
@@ -216,9 +218,11 @@ def test_a_time_is_written_in_utc_whatever_zone_it_came_in() -> None:
 
 
 def test_without_a_storing_time_the_issuing_time_stands_in() -> None:
-    """A record without a readable storing time counts as stored when it was issued."""
-    content, _ = read_document(document(stored_at="lately"), OWNER, PRIMARY)
-    assert content == a_record(stored_at=ISSUED_AT)
+    """A record without a readable and sane storing time counts as stored when it was issued."""
+    for stored_at in ("lately", "9999-12-31T23:59:59Z"):
+        content, faithful = read_document(document(stored_at=stored_at), OWNER, PRIMARY)
+        assert content == a_record(stored_at=ISSUED_AT)
+        assert not faithful
 
 
 def test_only_a_true_compromised_counts() -> None:
@@ -244,7 +248,15 @@ def test_a_record_without_a_field_that_we_need_is_damaged(name: str, bad: object
 
 @pytest.mark.parametrize("name", ["issued_at", "expires_at"])
 @pytest.mark.parametrize(
-    "bad", ["soon", "2026-13-01T00:00:00Z", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"]
+    "bad",
+    [
+        "soon",
+        "2026-13-01T00:00:00Z",
+        "0001-01-01T00:00:00+23:59",
+        "9999-12-31T23:59:59-23:59",
+        "9999-12-31T23:59:59Z",
+        "0001-01-01T00:00:00Z",
+    ],
 )
 def test_a_time_that_cannot_be_read_is_a_defect(name: str, bad: str) -> None:
     """A time that is none, or that has no place in UTC, is named as a defect."""

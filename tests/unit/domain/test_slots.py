@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -19,7 +19,9 @@ from tests.builders import OWNER, a_record, uid
 PLACE = Destination(store="aws", path="p", format=Format.RAW)
 AWS_TEXT = re.compile(r"[A-Za-z0-9 _.:/=+@-]{1,256}")
 
-moments = st.datetimes(timezones=st.just(UTC))
+moments = st.timedeltas(timedelta(0), timedelta(days=300_000)).map(
+    lambda since: datetime(2000, 1, 1, tzinfo=UTC) + since
+)
 words = st.text(min_size=1, max_size=20)
 records = st.builds(
     Record,

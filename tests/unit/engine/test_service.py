@@ -5,12 +5,14 @@ from datetime import timedelta
 
 import pytest
 
-from provisioner.domain.mark import Mark
-from provisioner.domain.model import Trigger
+from provisioner.domain.mark import Mark, Owner
+from provisioner.domain.model import Destination, Stored, Trigger
 from provisioner.engine.recall import Recall
 from provisioner.engine.service import RotationResult, Service
 from tests.builders import DAY, HOUR, MINUTE, OTHER_PLACE, PLACE, a_token, uid
 from tests.fakes.faults import Fault
+from tests.fakes.issuer import FakeIssuer
+from tests.fakes.store import FakeStore
 from tests.rig import Rig, provisioned
 
 
@@ -186,3 +188,40 @@ def test_a_request_sent_again_by_another_process_was_honoured_already(read_by: s
     rig = provisioned(a_token(destinations=(place,)), proves_by_use=read_by == "use")
     assert not rotate(a_service(rig), compromised=False).already
     assert rotate(a_service(rig), compromised=False).already
+
+
+class TrippingStore(FakeStore):
+    """A store over one of whose places our own code trips."""
+
+    def read(self, destination: Destination, owner: Owner) -> Stored:
+        """Trip, or read."""
+        if destination == PLACE:
+            raise RuntimeError
+        return super().read(destination, owner)
+
+
+def test_a_name_that_our_code_trips_over_does_not_end_the_others() -> None:
+    """It is told as its own failure, in a pass and in a look, and the other name is provisioned."""
+    rig = Rig()
+    issuers, stores = {"cluster": FakeIssuer(rig.clock)}, {"vault": TrippingStore(rig.clock)}
+    world = replace(rig.worlds[0], issuers=issuers, stores=stores)
+    other = a_token(owner=Owner("prod", "other"), destinations=(OTHER_PLACE,))
+    service = Service(world, [rig.token, other], instance="prod", concurrency=2, recall=Recall())
+    tripped, provisioned_ = service.run_pass()
+    assert tripped.failures == ("unexpected RuntimeError: this is a bug",)
+    assert provisioned_.changed
+    seen, stored = service.status(service.tokens)
+    assert (seen.healthy, stored.healthy) == (False, True)
+    assert "unexpected RuntimeError" in seen.reason
+
+
+def test_a_storing_time_at_the_end_of_the_calendar_stops_nothing() -> None:
+    """Somebody wrote the year 9999: it is read as none, put right, and the name rotates on."""
+    rig = provisioned()
+    rig.reconcile(Trigger(request_id="again"))
+    document = dict(rig.store.document(PLACE.path) or {})
+    rig.store.put_by_hand(PLACE.path, document | {"stored_at": "9999-12-31T23:59:59Z"})
+    (outcome,) = a_service(rig).run_pass()
+    assert outcome.failures == ()
+    assert (rig.store.document(PLACE.path) or {})["stored_at"] == document["issued_at"]
+    rig.settle()

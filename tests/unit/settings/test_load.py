@@ -207,6 +207,49 @@ def test_files_that_are_no_configuration(text: str, words: str, tmp_path: Path) 
         load(text, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("on: true", "line 1, column 1: key 'on' is not read as text: quote it"),
+        ("1: x", "key '1' is not read as text"),
+        ("~: x", "key '~' is not read as text"),
+        ("{? : x}", "key that is empty is not read as text"),
+        ("log: {2020-01-01: x}", "key '2020-01-01' is not read as text"),
+        ("instance: !!bool maybe", "is not valid YAML"),
+        ("instance: !!int ''", "is not valid YAML"),
+        ("instance: !!timestamp abc", "is not valid YAML"),
+        ("!!float x: 1", "is not valid YAML"),
+        ("a: " + "[" * 3000 + "]" * 3000, "is not valid YAML"),
+        ("_env_file: true", "_env_file: unknown key"),
+        ("__pydantic_self__: true", "__pydantic_self__: unknown key"),
+    ],
+)
+def test_what_yaml_reads_oddly_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    """Whatever PyYAML makes of it, or raises for it, is refused like any other mistake: the daemon lives on."""
+    with pytest.raises(ConfigurationError) as caught:
+        load(text, tmp_path)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "words"),
+    [
+        ("PROVISIONER__LOG", "{on: true}", "PROVISIONER__LOG: key 'on' is not read as text"),
+        ("PROVISIONER__TOKENS", "[!!bool x]", "tokens: must be"),
+        ("PROVISIONER__TOKENS", "[" * 3000, "tokens: must be"),
+        ("PROVISIONER__TOKENS__" + "9" * 5000, "x", "names no place"),
+    ],
+)
+def test_what_yaml_reads_oddly_is_refused_in_the_environment(
+    variable: str, text: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variable's value is read with the same care as the file."""
+    monkeypatch.setenv(variable, text)
+    with pytest.raises(ConfigurationError) as caught:
+        load(GOOD, tmp_path)
+    assert words in str(caught.value)
+
+
 def test_missing_file_says_where_it_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A missing file names itself and the ways to name another."""
     with pytest.raises(ConfigurationError, match=r"nowhere.yaml does not exist: name it with --config"):
