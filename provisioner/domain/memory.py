@@ -84,6 +84,8 @@ class Memory:
     """By the effect's key, see ``domain.steps``."""
     listed: Mapping[str, tuple[IssuedToken, ...]] = field(default_factory=dict)
     """Our tokens of this name as each issuer last listed them: they count while it gives no list."""
+    revoked: tuple[IssuedToken, ...] = ()
+    """Tokens that this very process revoked, the newest first: a list may lag behind, and show them as live."""
     expires_at: datetime | None = None
     """When the stored token ends, as last seen: it bounds the waits while the store cannot be read."""
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from provisioner.domain.checks import out_of_step, truth_is_unreadable
 from provisioner.domain.memory import Backoff, Confirmation, EndedAttempt, Fence, Memory, Trial, TrialResult
-from provisioner.domain.model import Destination, Listing, Stored, Unreadable
+from provisioner.domain.model import Destination, IssuedToken, Listing, Stored, Unreadable
 from provisioner.domain.readers import unconfirmed
 from provisioner.domain.retirement import current_since, retirements
 from provisioner.domain.snapshot import Snapshot
@@ -27,6 +27,7 @@ from provisioner.domain.steps import (
 from provisioner.domain.timing import backoff
 
 _ENDED_KEPT = 32
+_REVOKED_KEPT = 32
 
 
 def failed(
@@ -81,6 +82,12 @@ def listed(memory: Memory, snapshot: Snapshot) -> Memory:
     readable = {name: listing for name, listing in snapshot.listings.items() if isinstance(listing, Listing)}
     tokens = {name: tuple(listing.of(snapshot.token.owner)) for name, listing in readable.items()}
     return replace(memory, listed={**memory.listed, **tokens})
+
+
+def revoked(memory: Memory, token: IssuedToken) -> Memory:
+    """Remember that this process revoked a token."""
+    others = tuple(other for other in memory.revoked if other.token_id != token.token_id)
+    return replace(memory, revoked=(token, *others)[:_REVOKED_KEPT])
 
 
 def confirmed(memory: Memory, destination: Destination, revision: str, *, now: datetime) -> Memory:
