@@ -25,6 +25,7 @@ from provisioner.domain.steps import (
     revoke_key,
 )
 from provisioner.domain.timing import backoff
+from provisioner.domain.trials import still_has_to_work
 
 _ENDED_KEPT = 32
 _REVOKED_KEPT = 32
@@ -49,7 +50,9 @@ def of_what_is_wanted(memory: Memory, snapshot: Snapshot, decision: Decision, no
     """Forget the failures of effects that nobody wants any more: somebody else, or a person, has seen to them."""
     if decision.fact == truth_is_unreadable.__name__ or not isinstance(decision.step, Rest | Copy | Confirm | Revoke):
         return memory
-    wanted = {GATHER_KEY, TRY_KEY}
+    wanted = {GATHER_KEY}
+    if still_has_to_work(snapshot):
+        wanted.add(TRY_KEY)
     if decision.hindrance is not None:
         wanted |= {key for key in memory.backoffs if is_mint_key(key)}
     wanted |= {revoke_key(plan.target) for plan in retirements(snapshot, now)}
@@ -70,9 +73,11 @@ def gave_up(memory: Memory, rotation_id: str, *, now: datetime, may_land: bool, 
 def tried(memory: Memory, *, token_id: str, revision: str, result: TrialResult, now: datetime) -> Memory:
     """Remember what came of using the stored token."""
     before, refused_since = memory.trial, None
-    if result is TrialResult.REFUSED:
+    if result is not TrialResult.WORKS:  # no answer is no break in a refusal
         again = before is not None and (before.token_id, before.revision) == (token_id, revision)
-        refused_since = (before.refused_since if before and again else None) or now
+        refused_since = before.refused_since if before and again else None
+    if result is TrialResult.REFUSED:
+        refused_since = refused_since or now
     trial = Trial(token_id=token_id, revision=revision, result=result, tried_at=now, refused_since=refused_since)
     return replace(memory, trial=trial)
 
