@@ -73,7 +73,7 @@ def rotate(
     ] = False,
     request_id: Annotated[
         str | None,
-        typer.Option("--request-id", metavar="ID", help="The same ID rotates once, however often it is sent."),
+        typer.Option("--request-id", metavar="ID", help="The same ID rotates once, among the last 17."),
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the end; --direct always does.")] = True,
     direct: Annotated[bool, typer.Option("--direct", help="Do it in this process, without a daemon.")] = False,

@@ -94,6 +94,8 @@ class Memory:
     """Our tokens of this name as each issuer last listed them: they count while it gives no list."""
     seen: frozenset[str] = frozenset()
     """Of those rotations, and of the stored record's predecessors, the ones that this process ever saw on a list."""
+    revoked: tuple[IssuedToken, ...] = ()
+    """Tokens that this very process revoked, the newest first: a list may lag behind, and show them as live."""
     expires_at: datetime | None = None
     """When the stored token ends, as last seen: it bounds the waits while the store cannot be read."""
 

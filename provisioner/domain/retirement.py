@@ -162,7 +162,7 @@ def is_proven(snapshot: Snapshot) -> bool:
     if record is None or not isinstance(primary, Stored):
         return False
     trial = snapshot.memory.trial_of(primary)
-    if trial is not None and trial.result is not TrialResult.NO_ANSWER:
+    if trial is not None and (trial.result is not TrialResult.NO_ANSWER or trial.refused_since is not None):
         return trial.result is TrialResult.WORKS
     listing = snapshot.listings.get(record.issuer)
     return (

@@ -23,6 +23,9 @@ _WORD: Final = re.compile(r"""[^\s"'`<>|,;()\[\]{}]+""")
 _PART: Final = re.compile(r"[/:.=@?&]")
 """What joins the parts of an address, a path or a setting."""
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_NAME: Final = re.compile(r"[A-Z]+(?:_[A-Z]+)+|[a-z]+(?:[-_][a-z]+)+")
+"""A constant, or plain words that are joined: of a random string nothing is so regular."""
+_JOINT: Final = re.compile(r"[-_]")
 REDACTED: Final = "[redacted]"
 LONGEST_PLAIN_WORD: Final = 23
 """For ``longest_word``: the words of other people's errors are shorter, and every issuer's tokens are longer."""
@@ -33,7 +36,7 @@ def scrub(text: str, *, longest: int = 300, known: tuple[str, ...] = (), longest
 
     ``known`` are strings that must not appear, whatever they look like, as they are or as JSON spells them.
     ``longest_word`` is for a text that may hold a secret which nobody knows: a word with a longer part is taken out,
-    whatever it looks like. UUIDs and paths stay readable.
+    unless it is a UUID, or a name made of shorter words without a digit, all in capitals or all in small letters.
     """
     text = _COLOURS.sub("", text)  # first: a colour code in or before a secret would hide it
     for secret in known:
@@ -48,4 +51,8 @@ def scrub(text: str, *, longest: int = 300, known: tuple[str, ...] = (), longest
 
 
 def _is_plain(word: str, longest: int) -> bool:
-    return all(len(part) <= longest or _UUID.fullmatch(part) for part in _PART.split(word))
+    return all(len(part) <= longest or _UUID.fullmatch(part) or _is_name(part, longest) for part in _PART.split(word))
+
+
+def _is_name(part: str, longest: int) -> bool:
+    return _NAME.fullmatch(part) is not None and all(len(piece) <= longest for piece in _JOINT.split(part))

@@ -8,13 +8,19 @@ from enum import StrEnum
 from provisioner.domain.checks import destination_differs, destination_is_unconfirmed, stored_token_is_dead
 from provisioner.domain.memory import Backoff
 from provisioner.domain.model import Stored, Unreadable
-from provisioner.domain.overdue import late_destinations, revocation_is_overdue, rotation_is_overdue, secret_is_gone
+from provisioner.domain.overdue import (
+    late_destinations,
+    patience,
+    revocation_is_overdue,
+    rotation_is_overdue,
+    secret_is_gone,
+)
 from provisioner.domain.readers import is_readable, unconfirmed, unreadable
-from provisioner.domain.retirement import Retirement, held_by_copies, out_of_reach, retirements
+from provisioner.domain.retirement import Retirement, current_since, held_by_copies, out_of_reach, retirements
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.steps import Decision, Mint, Refuse, Rest, confirm_key, is_mint_key, kind, revoke_key
+from provisioner.domain.steps import TRY_KEY, Decision, Mint, Refuse, Rest, confirm_key, is_mint_key, kind, revoke_key
 from provisioner.domain.timing import rotation_due
-from provisioner.domain.trials import is_refused, refusal_is_certain_at
+from provisioner.domain.trials import is_refused, refusal_is_certain_at, still_has_to_work
 
 
 class State(StrEnum):
@@ -135,6 +141,7 @@ def _state(
         rotation_is_overdue(snapshot, due, now),
         decision.fact == "stored_token_is_dead" and isinstance(decision.step, Mint),  # not: has to be tried
         is_refused(snapshot),
+        _is_unproven(snapshot, now, retired),
         secret_is_gone(snapshot, now) is not None,
         _is_out_of_step(snapshot, decision, now),
         _is_kept_from_consumers(snapshot),
@@ -143,6 +150,17 @@ def _state(
     if any(troubles):
         return State.FAILING
     return State.DUE if isinstance(decision.step, Mint) else State.OK
+
+
+def _is_unproven(snapshot: Snapshot, now: datetime, retired: tuple[Retirement, ...]) -> bool:
+    """Tell whether trying the stored token fails, and something hangs on it: its life, or its predecessor's end."""
+    since = current_since(snapshot)
+    if TRY_KEY not in snapshot.memory.backoffs or not still_has_to_work(snapshot):
+        return False
+    if snapshot.current is None:
+        return True
+    held_back = any(plan.revoke_at is None and plan.target.is_live(now) for plan in retired)
+    return held_back and since is not None and since + snapshot.token.overlap + patience(snapshot) < now
 
 
 def _is_out_of_step(snapshot: Snapshot, decision: Decision, now: datetime) -> bool:
@@ -159,7 +177,9 @@ def _is_kept_from_consumers(snapshot: Snapshot) -> bool:
 def _reason(snapshot: Snapshot, decision: Decision, now: datetime, retired: tuple[Retirement, ...]) -> str:
     """Say why the step was decided on, what holds it up, and whatever else is not as it should be."""
     said = [decision.message, decision.hindrance, secret_is_gone(snapshot, now)]
-    if is_refused(snapshot) and decision.fact != stored_token_is_dead.__name__:
+    if (
+        is_refused(snapshot) or _is_unproven(snapshot, now, retired)
+    ) and decision.fact != stored_token_is_dead.__name__:
         said.append(stored_token_is_dead(snapshot, now).message)
     if _is_out_of_step(snapshot, decision, now) and decision.fact != destination_differs.__name__:
         said.append(destination_differs(snapshot, now).message)

@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import assert_never
 
 from provisioner.domain.memory import Trial, TrialResult
-from provisioner.domain.model import Stored
+from provisioner.domain.model import Listing, Stored
 from provisioner.domain.snapshot import Snapshot
+from provisioner.domain.steps import TRY_KEY
 
 
 def next_trial(snapshot: Snapshot, trial: Trial) -> datetime | None:
@@ -26,16 +27,35 @@ def next_trial(snapshot: Snapshot, trial: Trial) -> datetime | None:
             assert_never(trial.result)
 
 
+def _trial(snapshot: Snapshot) -> Trial | None:
+    return snapshot.memory.trial_of(snapshot.primary) if isinstance(snapshot.primary, Stored) else None
+
+
+def still_has_to_work(snapshot: Snapshot) -> bool:
+    """Tell whether the stored token is one to be tried, and has given no answer yet."""
+    trial, record = _trial(snapshot), snapshot.record
+    if record is None or (trial is not None and trial.result is not TrialResult.NO_ANSWER):
+        return False
+    listing = snapshot.listings.get(record.issuer)
+    return snapshot.current is None or not isinstance(listing, Listing) or listing.proves_by_use
+
+
 def is_refused(snapshot: Snapshot) -> bool:
-    """Tell whether the stored token was refused when it was last used."""
-    trial = snapshot.memory.trial_of(snapshot.primary) if isinstance(snapshot.primary, Stored) else None
-    return trial is not None and trial.result is TrialResult.REFUSED
+    """Tell whether the stored token was refused when there last was an answer."""
+    trial = _trial(snapshot)
+    return trial is not None and trial.refused_since is not None
 
 
 def refusal_is_certain_at(snapshot: Snapshot) -> datetime | None:
     """Give when a stored token that was refused is to be tried for the last time; None when no such try is to come."""
-    trial = snapshot.memory.trial_of(snapshot.primary) if isinstance(snapshot.primary, Stored) else None
-    return next_trial(snapshot, trial) if trial is not None and trial.result is TrialResult.REFUSED else None
+    trial = _trial(snapshot)
+    if trial is None or trial.refused_since is None:
+        return None
+    if trial.result is TrialResult.REFUSED:
+        return next_trial(snapshot, trial)
+    waiting = snapshot.memory.backoffs.get(TRY_KEY)
+    again = waiting.retry_at if waiting is not None else trial.tried_at
+    return max(again, trial.refused_since + snapshot.token.verify_timeout) if snapshot.current else again
 
 
 def is_refused_for_good(snapshot: Snapshot) -> bool:

@@ -33,6 +33,8 @@ class Applied:
     """The primary as it was read back, so that it need not be read again."""
     issued: IssuedToken | None = None
     """A token created or revoked, so that the list need not be asked for again."""
+    put_off: str | None = None
+    """Why nothing was done, and is to be done only after a while, if still."""
 
 
 class StepFailedError(Exception):
@@ -155,7 +157,7 @@ def _revoke(world: World, snapshot: Snapshot, decision: Decision, step: Revoke) 
     again = decide(fresh, world.clock.now()).step
     agreed = isinstance(again, Revoke) and again.target == step.target and again.fence is None
     if not agreed or fresh.is_stored(step.target):
-        return Applied(memory=memory)
+        return Applied(memory=memory, put_off="a fresh look at the lists and the store did not agree")
     try:
         world.issuers[step.target.issuer].revoke(step.target)
     except ProvisionerError as error:
@@ -169,7 +171,8 @@ def _revoke(world: World, snapshot: Snapshot, decision: Decision, step: Revoke) 
     world.observe(revoked)
     if step.target.mark is not None:  # many an issuer lists it no more: it counts as none that may live yet
         memory = recollection.forgotten(memory, step.target.mark.rotation_id)
-    return Applied(memory=memory, issued=_as_revoked(step.target, world.clock.now()))
+    gone = _as_revoked(step.target, world.clock.now())
+    return Applied(memory=recollection.revoked(memory, gone), issued=gone)
 
 
 def _fence(world: World, snapshot: Snapshot, step: Revoke) -> Memory:

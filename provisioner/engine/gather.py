@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import replace
+from datetime import datetime
 from threading import Lock
 
 from provisioner.domain.errors import ProvisionerError
@@ -89,7 +90,8 @@ def gather(
     ``just_read`` is the primary as it was read back a moment ago, by us. A damaged record is given as it was meant,
     where the lists tell.
     """
-    listed, primary, copies = listings.all(), token.primary, token.destinations[1:]
+    listed = _without_revoked(listings.all(), memory, token, world.clock.now())
+    primary, copies = token.primary, token.destinations[1:]
     return repaired(
         Snapshot(
             token=token,
@@ -100,6 +102,19 @@ def gather(
             memory=memory,
         )
     )
+
+
+def _without_revoked(
+    listings: Mapping[str, Listing | Unreadable], memory: Memory, token: ManagedToken, now: datetime
+) -> Mapping[str, Listing | Unreadable]:
+    """Show what this process has revoked as revoked, though a list lag behind: for the quiet period, then it counts."""
+    amended = dict(listings)
+    for gone in memory.revoked:
+        listing = amended.get(gone.issuer)
+        is_recent = gone.revoked_at is not None and abs(now - gone.revoked_at) < token.orphan_quiet_period
+        if is_recent and isinstance(listing, Listing):
+            amended[gone.issuer] = listing.including(gone)
+    return amended
 
 
 def ask_copy(world: World, snapshot: Snapshot, destination: Destination) -> Snapshot:

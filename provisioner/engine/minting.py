@@ -56,6 +56,7 @@ class Rotation:
         self._store = world.stores[self._token.primary.store]
         self._deadline = world.deadline(self._token.rotation_timeout)
         self._phases: dict[str, timedelta] = {}
+        self._created_at = world.clock.now()
         self.mark = Mark(owner=self._token.owner, rotation_id=world.entropy.rotation_id())
         self.may_exist = False
         self.may_land = False
@@ -97,6 +98,7 @@ class Rotation:
         except (IssuerUnavailableError, IssuerRefusedError):
             self.may_exist = False
             raise
+        self._created_at = minted.created_at or self._world.clock.now()  # not after the proof, which may take long
         expires_at = minted.expires_at or self._listed_expiry(minted.token_id)
         if expires_at is None or abs(expires_at - request.expires_at) > EXPIRY_TOLERANCE:
             got = "no expiry" if expires_at is None else f"the expiry {expires_at.isoformat()}"
@@ -144,7 +146,7 @@ class Rotation:
         return Record(
             token=minted.token,
             token_id=minted.token_id,
-            issued_at=minted.created_at or now,
+            issued_at=self._created_at,
             expires_at=expires_at,
             rotation_id=self.mark.rotation_id,
             owner=self._token.owner,
@@ -230,7 +232,7 @@ class Rotation:
             issuer=self._token.issuer,
             token_id=minted.token_id,
             mark=self.mark,
-            created_at=minted.created_at or self._world.clock.now(),
+            created_at=self._created_at,
             expires_at=expires_at,
         )
 

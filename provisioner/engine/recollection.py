@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from provisioner.domain.checks import out_of_step, truth_is_unreadable
 from provisioner.domain.memory import Backoff, Confirmation, EndedAttempt, Fence, Memory, Trial, TrialResult
-from provisioner.domain.model import Destination, Listing, Stored, Unreadable
+from provisioner.domain.model import Destination, IssuedToken, Listing, Stored, Unreadable
 from provisioner.domain.readers import unconfirmed
 from provisioner.domain.retirement import current_since, retirements
 from provisioner.domain.snapshot import Snapshot
@@ -25,8 +25,10 @@ from provisioner.domain.steps import (
     revoke_key,
 )
 from provisioner.domain.timing import backoff
+from provisioner.domain.trials import still_has_to_work
 
 _ENDED_KEPT = 32
+_REVOKED_KEPT = 32
 
 
 def failed(
@@ -48,7 +50,9 @@ def of_what_is_wanted(memory: Memory, snapshot: Snapshot, decision: Decision, no
     """Forget the failures of effects that nobody wants any more: somebody else, or a person, has seen to them."""
     if decision.fact == truth_is_unreadable.__name__ or not isinstance(decision.step, Rest | Copy | Confirm | Revoke):
         return memory
-    wanted = {GATHER_KEY, TRY_KEY}
+    wanted = {GATHER_KEY}
+    if still_has_to_work(snapshot):
+        wanted.add(TRY_KEY)
     if decision.hindrance is not None:
         wanted |= {key for key in memory.backoffs if is_mint_key(key)}
     wanted |= {revoke_key(plan.target) for plan in retirements(snapshot, now)}
@@ -77,9 +81,11 @@ def forgotten(memory: Memory, rotation_id: str) -> Memory:
 def tried(memory: Memory, *, token_id: str, revision: str, result: TrialResult, now: datetime) -> Memory:
     """Remember what came of using the stored token."""
     before, refused_since = memory.trial, None
-    if result is TrialResult.REFUSED:
+    if result is not TrialResult.WORKS:  # no answer is no break in a refusal
         again = before is not None and (before.token_id, before.revision) == (token_id, revision)
-        refused_since = (before.refused_since if before and again else None) or now
+        refused_since = before.refused_since if before and again else None
+    if result is TrialResult.REFUSED:
+        refused_since = refused_since or now
     trial = Trial(token_id=token_id, revision=revision, result=result, tried_at=now, refused_since=refused_since)
     return replace(memory, trial=trial)
 
@@ -91,6 +97,12 @@ def listed(memory: Memory, snapshot: Snapshot) -> Memory:
     now_seen = {token.mark.rotation_id for token in snapshot.marked() if token.mark is not None}
     before = memory.seen & set(snapshot.record.predecessors) if snapshot.record is not None else memory.seen
     return replace(memory, listed={**memory.listed, **tokens}, seen=before | now_seen)
+
+
+def revoked(memory: Memory, token: IssuedToken) -> Memory:
+    """Remember that this process revoked a token."""
+    others = tuple(other for other in memory.revoked if other.token_id != token.token_id)
+    return replace(memory, revoked=(token, *others)[:_REVOKED_KEPT])
 
 
 def confirmed(memory: Memory, destination: Destination, revision: str, *, now: datetime) -> Memory:

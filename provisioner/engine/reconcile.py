@@ -84,6 +84,10 @@ def reconcile(
                 listings if looked_at else Listings(world)
             )  # the attempt may have left a token, which is to be seen at once
             continue
+        if applied.put_off is not None:
+            memory, just_read = _put_off(world, snapshot, applied.memory, step.key, applied.put_off), None
+            listings = Listings(world)  # this one is behind what was seen just now
+            continue
         memory, just_read = recollection.succeeded(applied.memory, step.key), applied.just_read
         changed += not isinstance(step, TryStored | Confirm)  # these only look
         if applied.issued is not None:
@@ -195,6 +199,12 @@ def _failed(world: World, snapshot: Snapshot, decision: Decision, step: Effect, 
     )
     world.observe(failure)
     return memory
+
+
+def _put_off(world: World, snapshot: Snapshot, memory: Memory, key: str, why: str) -> Memory:
+    """Let a step wait that was not taken: that is no failure to tell of, and yet must not be tried again at once."""
+    remaining, jitter = _remaining(world, snapshot), world.entropy.jitter()
+    return recollection.failed(memory, key, why, now=world.clock.now(), remaining=remaining, jitter=jitter)
 
 
 def _remaining(world: World, snapshot: Snapshot) -> timedelta | None:

@@ -16,6 +16,7 @@ from provisioner.domain.retirement import Retirement, held_by_copies, out_of_rea
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import TokenStatus, status_of
 from provisioner.domain.steps import Confirm, Decision, TryStored, revoke_key
+from provisioner.domain.timing import rfc3339, whole_seconds
 from provisioner.domain.trials import refusal_is_certain_at
 from provisioner.engine import recollection
 from provisioner.engine.apply import StepFailedError, apply
@@ -27,6 +28,8 @@ from provisioner.engine.world import World
 
 T = TypeVar("T")
 _MOST_TRIALS: Final = 3
+_LONGEST_WAIT: Final = timedelta(minutes=10)
+"""For ``run_once``: a CronJob is not to sleep for hours."""
 _JUST_AFTER: Final = timedelta(milliseconds=20)
 
 
@@ -101,19 +104,21 @@ class Service:
     def run_once(self) -> tuple[Outcome, ...]:
         """Reconcile all tokens, and look again at those whose stored token is refused, until that is certain.
 
-        The next process would not remember since when it has been refused, and so would never replace it.
+        The next process would not remember since when it has been refused, and so would never replace it. It waits for
+        ten minutes at most; of a token that needs longer it says so.
         """
+        latest = self._world.clock.now() + _LONGEST_WAIT
         outcomes = {outcome.snapshot.token.name: outcome for outcome in self.run_pass()}
         for _ in range(_MOST_TRIALS):
             certain_at = {name: refusal_is_certain_at(outcome.snapshot) for name, outcome in outcomes.items()}
-            doubtful = {name: moment for name, moment in certain_at.items() if moment is not None}
+            doubtful = {name: moment for name, moment in certain_at.items() if moment is not None and moment <= latest}
             if not doubtful:
                 break
             wait = max(doubtful.values()) - self._world.clock.now() + _JUST_AFTER
             self._world.clock.sleep(max(wait, timedelta(0)))
             again = self.run_pass([self._tokens[name] for name in doubtful])
             outcomes |= {outcome.snapshot.token.name: outcome for outcome in again}
-        return tuple(outcomes.values())
+        return tuple(map(_with_doubt, outcomes.values()))
 
     def rotate(self, tokens: Sequence[ManagedToken], trigger: Trigger) -> tuple[RotationResult, ...]:
         """Rotate the tokens now. Sent again with the same request id, it rotates nothing again."""
@@ -326,3 +331,15 @@ def _why_not(outcome: Outcome) -> str:
         if hindrance is None or outcome.failures
         else f"{outcome.decision.message}; {hindrance}"
     )
+
+
+def _with_doubt(outcome: Outcome) -> Outcome:
+    """Say what replaces a token that was refused, and not for long enough to be sure of it."""
+    certain_at = refusal_is_certain_at(outcome.snapshot)
+    if certain_at is None:
+        return outcome
+    why = (
+        f"the stored token was refused, which is certain at {rfc3339(whole_seconds(certain_at))} and not waited for:"
+        " let the daemon replace it, or run once with a verify_timeout below 10 minutes"
+    )
+    return replace(outcome, failures=(*outcome.failures, why))

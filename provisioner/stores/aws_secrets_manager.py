@@ -84,7 +84,7 @@ class AwsSecretsManagerStore:
             self._require_usable_key()
 
     def read(self, destination: Destination, owner: Owner) -> Stored:
-        """Read what AWSCURRENT is on; of a revision not seen before, ask in a second request since when it is there."""
+        """Read what AWSCURRENT is on; ask in a second request since when it is there, unless that was told just now."""
         path = destination.path
         try:
             version = self._wire.value(path)
@@ -93,9 +93,15 @@ class AwsSecretsManagerStore:
         description = self._description_beside(destination, version)
         tags = {} if description is None else description.tags
         content, faithful = read_text(version, tags, owner, destination)
-        known = self._sightings.at(path, version.version_id)
+        known = self._sightings.told(path, version.version_id)
         written_at = known.written_at if known is not None else self._current_since(destination, version, description)
-        self._sightings.note(path, revision=version.version_id, rotation_id=rotation_of(content), written_at=written_at)
+        self._sightings.note(
+            path,
+            revision=version.version_id,
+            rotation_id=rotation_of(content),
+            written_at=written_at,
+            told=known,
+        )
         return Stored(
             destination=destination,
             revision=version.version_id,

@@ -29,6 +29,7 @@ class FakeIssuer:
     activation_lag: timedelta = timedelta(0)
     stale: timedelta = timedelta(0)
     forget_expiry: bool = False
+    forget_created: bool = False
     whole_seconds: bool = False
     """Whether it tells times of creation in whole seconds, so that two tokens can seem equally old."""
     faults: Faults = field(default_factory=Faults)
@@ -77,7 +78,7 @@ class FakeIssuer:
         return MintedToken(
             token=SecretText(string),
             token_id=issued.token_id,
-            created_at=issued.created_at,
+            created_at=None if self.forget_created else issued.created_at,
             expires_at=issued.expires_at,
         )
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -14,6 +15,7 @@ from provisioner.simulators.secrets_manager_server import Fault, SecretsManagerS
 from provisioner.stores.aws_writing import LONGEST_VALUE
 from tests.aws import Died, Moto, Person, a_store, die_at, labels, secret_of
 from tests.builders import OWNER, a_record, uid
+from tests.fakes.clock import FakeClock
 
 CURRENT, PENDING, PREVIOUS = "AWSCURRENT", "AWSPENDING", "AWSPREVIOUS"
 
@@ -61,6 +63,27 @@ def test_new_version_is_read_by_nobody_before_it_is_proven(
         with pytest.raises(StoreRefusedError, match="something else than was written"):
             store.write(place, OWNER, a_record(2), revision)
     assert person.reads(place.path)["token_id"] == "id-1"
+
+
+def test_a_roll_back_between_two_looks_begins_the_overlap_anew(
+    aws: SecretsManagerServer, person: Person, place: Destination
+) -> None:
+    """A revision that was seen before is not taken to have been the current one all along."""
+    clock = FakeClock()
+    with a_store(aws.address, clock=clock) as store, a_store(aws.address) as fresh:
+        ours = store.write(place, OWNER, a_record(1), "nothing")
+        before = store.read(place, OWNER).written_at
+        other = person.put(place.path, {"token": "of somebody else"})
+        person.move(place.path, other, ours)
+        clock.advance(timedelta(seconds=20))
+        assert store.read(place, OWNER).written_at == before  # a pass asks once
+        clock.advance(timedelta(seconds=20))
+        after = store.read(place, OWNER)
+        assert after.revision == ours
+        assert after.written_at == fresh.read(place, OWNER).written_at
+        assert before is not None
+        assert after.written_at is not None
+        assert after.written_at > before
 
 
 def test_new_secret_has_our_tags_and_settings(aws: SecretsManagerServer, place: Destination) -> None:

@@ -1,6 +1,7 @@
 """What enters from other people's texts holds no secret, and still says what it said."""
 
 import json
+import string
 
 import pytest
 from hypothesis import given
@@ -68,6 +69,49 @@ def test_no_known_secret_survives_in_json(secret: str, ascii_only: bool) -> None
     scrubbed = scrub(spelt, longest=10_000, known=(secret,))
     assert REDACTED in scrubbed
     assert json.dumps(secret, ensure_ascii=ascii_only)[1:-1] not in scrubbed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed",
+        "valid for influxdb-management-api-internal, not influxdb.example.org",
+        "lookup influxdb-management-production.monitoring.svc.cluster.local: no such host",
+        'invalid role name "token-provisioner-production-eu"',
+        "could not load configuration_file_from_profile default",
+    ],
+)
+def test_a_long_name_stays_where_a_secret_is_unknown(text: str) -> None:
+    """An operator needs the names of hosts, roles and errors: plain words that are joined."""
+    assert scrub(text, longest_word=LONGEST_PLAIN_WORD) == text
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "q" * 24,
+        "Q" * 24,
+        "SSLCertVerificationErrors",
+        "influxdb-management-api-2-internal",
+        "Influxdb-Management-Api-Internal",
+        "KZQXJW_" + "KZQXJWVT" * 3,
+        "kzqxjw-" + "kzqxjwvt" * 3,
+        "-influxdb-management-api-internal",
+        "influxdb--management-api-internal",
+        "CERTIFICATE_verify_FAILED_again",
+    ],
+)
+def test_a_long_word_that_is_no_name_is_taken_out(word: str) -> None:
+    """A digit, both kinds of letters, or a long part without a joint: a token could look so."""
+    assert scrub(f"x {word} y", longest_word=LONGEST_PLAIN_WORD) == f"x {REDACTED} y"
+
+
+@given(secret=st.text(alphabet=string.ascii_letters + string.digits + "-_", min_size=32, max_size=64))
+def test_no_random_string_passes_for_a_name(secret: str) -> None:
+    """What passes has letters of one kind and joints alone, every few letters: a random string has neither."""
+    passes = secret in scrub(secret, longest=1000, longest_word=LONGEST_PLAIN_WORD)
+    one_kind = secret.islower() or secret.isupper()
+    assert not passes or (one_kind and not any(character.isdigit() for character in secret))
 
 
 @pytest.mark.parametrize("joint", [" ", ": ", "=", '"', "'", "(", "[", "/", "&", "@", ","])
