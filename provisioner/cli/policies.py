@@ -2,18 +2,21 @@
 
 import json
 from enum import StrEnum
-from typing import Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 import typer
 
 from provisioner.cli import render
 from provisioner.cli.options import Config, config_path
 from provisioner.domain.errors import ConfigurationError
-from provisioner.settings.load import Settings, load_settings
-from provisioner.settings.model import AwsStoreSettings, VaultStoreSettings
 from provisioner.stores import aws_policy, vault_policy
 
-S = TypeVar("S", VaultStoreSettings, AwsStoreSettings)
+if TYPE_CHECKING:  # pydantic is loaded by the commands that read a configuration, when they do
+    from provisioner.settings.load import Settings
+    from provisioner.settings.model import AwsStoreSettings as Aws
+    from provisioner.settings.model import VaultStoreSettings as Vault
+
+S = TypeVar("S", "Vault", "Aws")
 ACCOUNT: Final = "ACCOUNT"
 REGION: Final = "REGION"
 PARTITION: Final = "aws"
@@ -46,6 +49,9 @@ def vault(
     output: Output = PolicyOutput.TEXT,
 ) -> None:
     """Print the policy of a Vault or OpenBao store, in HCL."""
+    from provisioner.settings.load import load_settings
+    from provisioner.settings.model import VaultStoreSettings
+
     settings, _ = load_settings(config_path(context, config))
     name, chosen = _chosen(settings, VaultStoreSettings, store)
     auth = chosen.reader if reader else chosen.auth
@@ -94,6 +100,9 @@ def aws(
     output: Output = PolicyOutput.TEXT,
 ) -> None:
     """Print the IAM policy of a store in AWS Secrets Manager, in JSON."""
+    from provisioner.settings.load import load_settings
+    from provisioner.settings.model import AwsStoreSettings
+
     settings, _ = load_settings(config_path(context, config))
     name, chosen = _chosen(settings, AwsStoreSettings, store)
     if reader and chosen.reader is None:
@@ -124,7 +133,7 @@ def aws(
         render.complaints().print(note)
 
 
-def _chosen(settings: Settings, kind: type[S], name: str | None) -> tuple[str, S]:
+def _chosen(settings: "Settings", kind: type[S], name: str | None) -> tuple[str, S]:
     """Give the one store that is meant, of those of a kind."""
     stores = {key: each for key, each in settings.stores.items() if isinstance(each, kind)}
     if name is None and len(stores) == 1:
@@ -135,7 +144,7 @@ def _chosen(settings: Settings, kind: type[S], name: str | None) -> tuple[str, S
     raise ConfigurationError(f"name a store of that kind with --store; there are: {there_are}")
 
 
-def _paths(settings: Settings, store: str) -> list[str]:
+def _paths(settings: "Settings", store: str) -> list[str]:
     """Give the paths of every destination in a store; raises ConfigurationError when there are none."""
     paths = [place.path for token in settings.tokens for place in token.destinations if place.store == store]
     if not paths:
@@ -143,7 +152,7 @@ def _paths(settings: Settings, store: str) -> list[str]:
     return paths
 
 
-def _raw_paths(settings: Settings, store: str) -> list[str]:
+def _raw_paths(settings: "Settings", store: str) -> list[str]:
     """Give the paths of a store that hold the bare token."""
     places = [place for token in settings.tokens for place in token.destinations if place.store == store]
     return [place.path for place in places if place.format == "raw"]
@@ -163,7 +172,7 @@ def _placeholders(scope: aws_policy.Scope) -> list[str]:
     return [f"put your own in place of {word}, or name it with --{word.lower()}" for word in missing]
 
 
-def _role_notes(store: AwsStoreSettings, *, reader: bool) -> list[str]:
+def _role_notes(store: "Aws", *, reader: bool) -> list[str]:
     """Say whose policy it is where a role is assumed, and what that takes."""
     assumed = (store.reader.assume_role if store.reader else None) if reader else store.assume_role
     if assumed is None:
