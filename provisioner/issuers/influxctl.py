@@ -29,8 +29,9 @@ from provisioner.domain.secret import SecretText
 from provisioner.domain.timing import rfc3339
 from provisioner.issuers.child import Ended, run_child
 from provisioner.issuers.credential import ManagedCredential
-from provisioner.issuers.influxctl_output import ParsedToken, UnreadableOutputError, parse_create, parse_list
+from provisioner.issuers.influxctl_output import parse_create, parse_list
 from provisioner.issuers.management_proof import ManagementProof
+from provisioner.issuers.token_json import ParsedToken, UnreadableOutputError
 from provisioner.ports.clock import Clock
 
 _LOGIN: Final = re.compile(
