@@ -9,6 +9,7 @@ from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -29,6 +30,9 @@ from provisioner.ports.clock import Clock
 
 _SENDABLE: Final = re.compile(r"[!-~]+")
 """What an authorisation header can carry; httpx repeats in its error whatever else it is given."""
+
+
+_HOST: Final = re.compile(r"[^\s\[\]/@?#%]+")
 
 
 class HttpApi:
@@ -106,9 +110,11 @@ class HttpApi:
 
 
 def _host(name: str, url: str) -> str:
-    """Give host and port as messages name them."""
+    """Give host and port as messages name them; raises ConfigurationError for what leads nowhere."""
     try:
-        return httpx.URL(url).netloc.decode("ascii", "replace")
-    except httpx.InvalidURL:
+        parts = urlsplit(url)
+        if _HOST.fullmatch(parts.hostname or "") and parts.port != 0:
+            return httpx.URL(url).netloc.decode("ascii", "replace")
+    except (ValueError, httpx.InvalidURL):
         pass
     raise ConfigurationError(f"an address of issuer {name} is no address: it should look like https://HOST:PORT")

@@ -88,7 +88,7 @@ def trust(ca_cert: Path | None) -> ssl.SSLContext:
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
-        error = error.__cause__
+        error = error.__cause__ or error.__context__  # httpcore's pool hides the cause
 
 
 def _kind(error: Exception) -> str:

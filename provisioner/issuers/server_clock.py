@@ -5,7 +5,7 @@ from threading import Lock
 from typing import Final
 
 CLOCK_SKEW_FROM: Final = timedelta(seconds=30)
-"""From here on a difference counts, and times are converted."""
+"""From here on a difference counts, and times are converted; ``Date`` tells it to half a second."""
 _STEADY: Final = timedelta(seconds=5)
 """What measurements differ by among themselves: a skew that moves by less is the same."""
 _HALF_A_SECOND: Final = timedelta(seconds=0.5)
@@ -39,7 +39,7 @@ class ServerClock:
         with self._lock:
             if abs(skew - self._skew) <= _STEADY + doubt:
                 return
-            counts = abs(skew) - doubt >= CLOCK_SKEW_FROM - _HALF_A_SECOND
+            counts = abs(skew) - doubt >= CLOCK_SKEW_FROM
             self._skew = round(skew / _WHOLE) * _WHOLE if counts else _NONE
 
     def ours(self, moment: datetime | None) -> datetime | None:

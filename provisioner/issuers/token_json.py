@@ -6,7 +6,7 @@ answers of its HTTP APIs. What is not documented is accepted in every likely for
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -55,7 +55,8 @@ class ParsedToken:
 
     token_id: str | None
     secret: SecretText | None
-    description: str | None
+    description: str | None = field(repr=False)
+    """Not shown: whatever an issuer puts there is not for an error's frames."""
     created_at: datetime | None
     expires_at: datetime | None
     revoked_at: datetime | None
