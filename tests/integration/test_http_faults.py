@@ -37,7 +37,7 @@ from tests.http_issuers import (
     wire_token,
 )
 
-SHORT = timedelta(seconds=0.3)
+SHORT = timedelta(seconds=0.15)
 """A deadline that is to pass."""
 LONG = 5.0
 """Seconds by which a call with a short deadline must have ended, however slow the machine."""

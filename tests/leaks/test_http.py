@@ -8,11 +8,13 @@ import pytest
 
 from provisioner.domain.errors import ProvisionerError
 from provisioner.ports.issuer import Issuer
-from tests.fakes.scripted_server import Asked, Reply, ScriptedServer, always, reply
-from tests.http_issuers import EVERY, KINDS, OPERATIONS, Given, a_request, an_issuer, minted
+from tests.fakes.scripted_server import Reply, ScriptedServer, always, reply
+from tests.http_issuers import EVERY, KINDS, OPERATIONS, PATIENCE, Given, a_request, an_issuer, minted
 from tests.leaks.search import SECRETS, assert_untold, everything_about, secret_of
 
-SHORT = timedelta(seconds=0.2)
+SHORT = timedelta(seconds=0.1)
+"""A deadline that is to pass."""
+NEVER_ENDS = {"slow", "no answer"}
 Echo = Callable[[str], Reply]
 
 
@@ -61,11 +63,16 @@ ECHOES: dict[str, Echo] = {
 }
 
 
-def endings(kind: str, operation: str, answer: Callable[[Asked], Reply], secret: str) -> list[ProvisionerError]:
+def patience(how: str) -> timedelta:
+    """Give the deadline for a fault."""
+    return SHORT if how in NEVER_ENDS else PATIENCE
+
+
+def endings(kind: str, operation: str, how: str, secret: str) -> list[ProvisionerError]:
     """Do it with the secret as credential, and as the token that is proven or tried; give the error, if any."""
     with (
-        ScriptedServer(answer) as server,
-        closing(an_issuer(kind, server.url, credential=Given(((secret, None),)), timeout=SHORT)) as issuer,
+        ScriptedServer(always(ECHOES[how](secret))) as server,
+        closing(an_issuer(kind, server.url, credential=Given(((secret, None),)), timeout=patience(how))) as issuer,
     ):
         return [error for error in [ending(issuer, operation, secret)] if error is not None]
 
@@ -89,7 +96,7 @@ def test_server_that_repeats_the_credential(kind: str, operation: str, how: str)
     """Whatever repeats the credential, in whatever part of an answer: it is in no error, nor behind one."""
     told = 0
     for secret in SECRETS.values():
-        for error in endings(kind, operation, always(ECHOES[how](secret)), secret):
+        for error in endings(kind, operation, how, secret):
             told += 1
             assert_untold(secret, everything_about(error))
     assert told in {0, len(SECRETS)}
@@ -102,7 +109,7 @@ def test_new_token_in_an_answer_that_is_refused(kind: str, how: str) -> None:
     for secret in SECRETS.values():
         with (
             ScriptedServer(always(ECHOES[how](secret))) as server,
-            closing(an_issuer(kind, server.url, timeout=SHORT)) as issuer,
+            closing(an_issuer(kind, server.url, timeout=patience(how))) as issuer,
         ):
             with pytest.raises(ProvisionerError) as caught:
                 issuer.create(a_request())
@@ -129,7 +136,7 @@ def test_nothing_is_logged(kind: str, secret: str, logged: Callable[[], str]) ->
     """The libraries underneath log nothing of it either."""
     for how in ("refused in words", "redirected", "no HTTP", "well in headers"):
         for operation in ("list", "create", "prove"):
-            endings(kind, operation, always(ECHOES[how](secret)), secret)
+            endings(kind, operation, how, secret)
     assert_untold(secret, logged())
 
 
@@ -140,7 +147,7 @@ def test_nobody_there(kind: str, secret: str) -> None:
     with ScriptedServer(always(Reply(close=True))) as server:
         addresses = ["http://127.0.0.1:9", server.url.replace("http:", "https:")]
         for address in addresses:
-            with closing(an_issuer(kind, address, credential=Given(((secret, None),)), timeout=SHORT)) as issuer:
+            with closing(an_issuer(kind, address, credential=Given(((secret, None),)))) as issuer:
                 error = ending(issuer, "create", secret)
                 assert error is not None
                 assert_untold(secret, everything_about(error))
