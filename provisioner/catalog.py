@@ -6,15 +6,22 @@ from pathlib import Path
 from typing import Any, Final, assert_never
 
 from provisioner.domain.errors import ConfigurationError
+from provisioner.issuers.credential import GivenCredential, ManagedCredential
 from provisioner.ports.clock import Clock
+from provisioner.ports.credential import Credential
 from provisioner.ports.issuer import Issuer
 from provisioner.ports.store import Store
 from provisioner.runtime.entropy import SystemEntropy
+from provisioner.settings.issuers import (
+    InfluxctlIssuerSettings,
+    InfluxDB3IssuerSettings,
+    IssuerSettings,
+    ManagementApiIssuerSettings,
+)
 from provisioner.settings.model import (
     AppRoleAuth,
     AssumeRole,
     AwsStoreSettings,
-    InfluxctlIssuerSettings,
     JwtAuth,
     KubernetesAuth,
     StoreSettings,
@@ -22,12 +29,14 @@ from provisioner.settings.model import (
     VaultAuth,
     VaultStoreSettings,
 )
-from provisioner.settings.references import child_environment
+from provisioner.settings.references import SecretReference, child_environment
 from provisioner.stores.aws_access import Access, Role
 from provisioner.stores.vault_auth import AppRoleLogin, JwtLogin, TokenLogin, VaultLogin
 
 
-def _influxctl(name: str, settings: InfluxctlIssuerSettings, clock: Clock) -> Issuer:
+def _influxctl(
+    name: str, settings: InfluxctlIssuerSettings, clock: Clock, credential: ManagedCredential | None
+) -> Issuer:
     from provisioner.issuers.influxctl import InfluxctlIssuer
 
     return InfluxctlIssuer(
@@ -39,6 +48,39 @@ def _influxctl(name: str, settings: InfluxctlIssuerSettings, clock: Clock) -> Is
         management_api=settings.management_api,
         ca_cert=_there(settings.ca_cert, f"issuers.{name}.ca_cert"),
         environment=child_environment(),
+        clock=clock,
+        credential=credential,
+    )
+
+
+def _influxdb3(
+    name: str, settings: InfluxDB3IssuerSettings, clock: Clock, credential: ManagedCredential | None
+) -> Issuer:
+    from provisioner.issuers.influxdb3 import InfluxDB3Issuer
+
+    return InfluxDB3Issuer(
+        name=name,
+        url=settings.url,
+        credential=_begun_with(credential, settings.auth),
+        ca_cert=_there(settings.ca_cert, f"issuers.{name}.ca_cert"),
+        timeout=settings.timeout,
+        clock=clock,
+    )
+
+
+def _management_api(
+    name: str, settings: ManagementApiIssuerSettings, clock: Clock, credential: ManagedCredential | None
+) -> Issuer:
+    from provisioner.issuers.influxdb_management_api import ManagementApiIssuer
+
+    return ManagementApiIssuer(
+        name=name,
+        url=settings.url,
+        credential=_begun_with(credential, settings.auth),
+        query_url=settings.query_url,
+        query_database=settings.query_database,
+        ca_cert=_there(settings.ca_cert, f"issuers.{name}.ca_cert"),
+        timeout=settings.timeout,
         clock=clock,
     )
 
@@ -86,8 +128,10 @@ def _aws(name: str, settings: AwsStoreSettings, clock: Clock) -> Store:
     )
 
 
-ISSUERS: Final[Mapping[str, Callable[[str, InfluxctlIssuerSettings, Clock], Issuer]]] = {
+ISSUERS: Final[Mapping[str, Callable[[str, Any, Clock, ManagedCredential | None], Issuer]]] = {
     "influxctl": _influxctl,
+    "influxdb3": _influxdb3,
+    "influxdb-management-api": _management_api,
 }
 STORES: Final[Mapping[str, Callable[[str, Any, Clock], Store]]] = {
     "vault": _vault,
@@ -95,14 +139,26 @@ STORES: Final[Mapping[str, Callable[[str, Any, Clock], Store]]] = {
 }
 
 
-def make_issuer(name: str, settings: InfluxctlIssuerSettings, clock: Clock) -> Issuer:
-    """Build the issuer that the settings describe; nothing is asked of it yet."""
-    return ISSUERS[settings.type](name, settings, clock)
+def make_issuer(
+    name: str, settings: IssuerSettings, clock: Clock, credential: ManagedCredential | None = None
+) -> Issuer:
+    """Build the issuer that the settings describe, to be called with that managed token; nothing is asked of it yet."""
+    return ISSUERS[settings.type](name, settings, clock, credential)
 
 
 def make_store(name: str, settings: StoreSettings, clock: Clock) -> Store:
     """Build the store that the settings describe; nothing is asked of it yet."""
     return STORES[settings.type](name, settings, clock)
+
+
+def _begun_with(managed: ManagedCredential | None, given: SecretReference | None) -> Credential:
+    """Give what an issuer is called with: the rules see to it that there is one of the two."""
+    initial = None if given is None else GivenCredential(source=given.source())
+    if managed is not None:
+        return replace(managed, initial=initial)
+    if initial is None:
+        raise ConfigurationError("an issuer has neither auth nor credential: name the token to call it with")
+    return initial
 
 
 def _aws_role(role: AssumeRole | None) -> Role | None:

@@ -1,7 +1,7 @@
 """From the file and the environment to Settings, with every problem named at once."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -12,9 +12,9 @@ from provisioner.domain.errors import ConfigurationError
 from provisioner.domain.model import ManagedToken
 from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
 from provisioner.settings import convert, rules
+from provisioner.settings.issuers import IssuerSettings
 from provisioner.settings.model import (
     Defaults,
-    InfluxctlIssuerSettings,
     Instance,
     LeaderElection,
     Log,
@@ -26,15 +26,11 @@ from provisioner.settings.model import (
 )
 from provisioner.settings.source import FileAndEnvironment, find_file
 
-_LATER_KINDS: Final = {
-    ("issuers", "influxdb3"): "influxctl",
-    ("issuers", "influxdb-management-api"): "influxctl",
-}
-_TAGS: Final = frozenset({"influxctl", "vault", "aws-secrets-manager", "token", "approle", "kubernetes", "jwt"})
-_KINDS: Final = {
-    "method": "'token', 'approle', 'kubernetes', 'jwt'",
-    "type": "'vault', 'aws-secrets-manager'",
-}
+_ISSUER_KINDS: Final = ("influxctl", "influxdb3", "influxdb-management-api")
+_STORE_KINDS: Final = ("vault", "aws-secrets-manager")
+_LOGINS: Final = ("token", "approle", "kubernetes", "jwt")
+_TAGS: Final = frozenset({*_ISSUER_KINDS, *_STORE_KINDS, *_LOGINS})
+_KINDS: Final = {"issuers": _ISSUER_KINDS, "stores": _STORE_KINDS}
 _SHOWN: Final = 20
 
 
@@ -46,7 +42,7 @@ class Settings(BaseSettings):
     )
 
     instance: Instance = Field(description="Owner scope: part of the mark on every token; unique per deployment.")
-    issuers: dict[Name, InfluxctlIssuerSettings] = Field(min_length=1)
+    issuers: dict[Name, IssuerSettings] = Field(min_length=1)
     stores: dict[Name, StoreSettings] = Field(min_length=1)
     defaults: Defaults = Defaults()
     tokens: list[TokenSettings] = Field(min_length=1)
@@ -70,7 +66,17 @@ class Settings(BaseSettings):
 
     def managed_tokens(self) -> tuple[ManagedToken, ...]:
         """Give the tokens in the domain's own types."""
-        return convert.managed_tokens(self.instance, self.tokens, self.defaults, self.reconcile.interval, self.stores)
+        return tuple(
+            convert.managed_token(
+                self.instance,
+                token,
+                self.defaults,
+                self.reconcile.interval,
+                self.stores,
+                credential_of=convert.issuers_called_with(token.name, self.issuers),
+            )
+            for token in self.tokens
+        )
 
 
 def load_settings(path: Path | None) -> tuple[Settings, Path]:
@@ -117,9 +123,6 @@ def _line(problem: Mapping[str, Any], content: Mapping[str, Any]) -> str:
     """Say one problem: the key, what is wrong, what to do. Values are not repeated: one may be a secret."""
     location = [part for part in problem["loc"] if part != "[key]"]
     key = _key(location, content)
-    later = _later_kind(location, content)
-    if later is not None:
-        return later
     match problem["type"]:
         case "extra_forbidden":
             *above, last = location
@@ -132,24 +135,15 @@ def _line(problem: Mapping[str, Any], content: Mapping[str, Any]) -> str:
         case "union_tag_invalid" | "union_tag_not_found":
             context = problem.get("ctx", {})
             discriminator = str(context.get("discriminator", "'method'")).strip("'")
-            expected = context.get("expected_tags") or _KINDS[discriminator]
+            expected = context.get("expected_tags") or _listed(_KINDS.get(location[0], _LOGINS))
             return f"{key}: {discriminator} must be one of {expected}"
         case _:
             text = str(problem["msg"]).removeprefix("Value error, ")
             return f"{key}: {text.replace('Input should be ', 'must be ', 1)}"
 
 
-def _later_kind(location: list[Any], content: Mapping[str, Any]) -> str | None:
-    """Say that a kind of issuer or store comes with a later version, instead of everything it has too much."""
-    if len(location) < 2 or location[0] not in {"issuers", "stores"}:  # noqa: PLR2004  # section and name
-        return None
-    section = content.get(location[0])
-    entry = section.get(location[1]) if isinstance(section, Mapping) else None
-    kind = entry.get("type") if isinstance(entry, Mapping) else None
-    now = _LATER_KINDS.get((location[0], kind)) if isinstance(kind, str) else None
-    if now is None:
-        return None
-    return f"{location[0]}.{location[1]}.type: {kind} is not in this version yet; there is {now}"
+def _listed(kinds: Sequence[str]) -> str:
+    return ", ".join(repr(kind) for kind in kinds)
 
 
 def _key(location: list[Any], content: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from provisioner.domain.mark import INSTANCE_PATTERN, MARK_OPENING, NAME_PATTERN, OWNER_TAG
 from provisioner.settings.durations import Duration, DurationOrZero
@@ -75,35 +75,11 @@ def _tag_key(value: str) -> str:
     return value
 
 
-def _argument_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
 Url = Annotated[str, AfterValidator(_absolute_url)]
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
 Instance = Annotated[str, StringConstraints(pattern=rf"^{INSTANCE_PATTERN}$")]
 Description = Annotated[str, AfterValidator(_plain_text)]
 StorePath = Annotated[str, AfterValidator(_store_path)]
-
-
-class InfluxctlIssuerSettings(Section):
-    """Management tokens of InfluxDB Clustered and Cloud Dedicated, through influxctl."""
-
-    type: Literal["influxctl"]
-    command: Annotated[
-        list[Annotated[str, StringConstraints(min_length=1)]],
-        BeforeValidator(_argument_list, json_schema_input_type=str | list[str]),
-        Field(min_length=1),
-    ] = Field(default=["influxctl"], description="A program, or a list with leading arguments.")
-    config: Path | None = Field(
-        default=None, description="influxctl's config.toml; without it, influxctl's own default."
-    )
-    profile: str | None = Field(default=None, description="The profile in it; without it, influxctl's own default.")
-    timeout: Duration = Field(default=timedelta(seconds=60), description="After it, influxctl is killed.")
-    management_api: Url | None = Field(
-        default=None, description="Proves new tokens by using them here; without it, by `management list`."
-    )
-    ca_cert: Path | None = Field(default=None, description="CA certificates for management_api, PEM.")
 
 
 class TokenAuth(Section):
@@ -226,6 +202,15 @@ class Defaults(Section):
     orphan_quiet_period: Duration = timedelta(hours=1)
 
 
+class PermissionSettings(Section):
+    """One thing that a token may do."""
+
+    action: Literal["read", "write"]
+    resource: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\s:,]+$")] = Field(
+        description="A database, or '*' for all of them."
+    )
+
+
 class WindowSettings(Section):
     """A maintenance window."""
 
@@ -261,6 +246,9 @@ class TokenSettings(Section):
     orphan_quiet_period: Duration | None = None
     window: WindowSettings | None = None
     labels: dict[str, str] = Field(default_factory=dict)
+    permissions: list[PermissionSettings] = Field(
+        default_factory=list, description="What the token may do; for database tokens, which need one at least."
+    )
     destinations: list[DestinationSettings] = Field(min_length=1, description="The first is the primary.")
     extra: dict[str, str] = Field(default_factory=dict, description="Static fields stored beside the token.")
 

@@ -10,6 +10,8 @@ from provisioner.domain.timing import rotation_margin
 from provisioner.settings.aws_rules import aws_problems
 from provisioner.settings.convert import managed_token
 from provisioner.settings.durations import write_duration
+from provisioner.settings.issuer_rules import issuer_problems
+from provisioner.settings.issuers import IssuerSettings
 from provisioner.settings.model import AwsStoreSettings, Defaults, DestinationSettings, StoreSettings, TokenSettings
 from provisioner.settings.raw_rules import raw_problems
 
@@ -19,11 +21,15 @@ _SAMPLE_STEP: Final = timedelta(days=7, hours=5, minutes=17)
 
 
 def problems(
-    issuers: Collection[str], stores: Mapping[str, StoreSettings], tokens: Sequence[TokenSettings], defaults: Defaults
+    issuers: Mapping[str, IssuerSettings],
+    stores: Mapping[str, StoreSettings],
+    tokens: Sequence[TokenSettings],
+    defaults: Defaults,
 ) -> Iterator[str]:
     """Give a line for everything that is wrong between the keys."""
     yield from _names(tokens)
     yield from _references(issuers, stores, tokens)
+    yield from issuer_problems(issuers, tokens)
     yield from _shared_places(tokens)
     yield from _both_points("defaults", defaults.rotate_at, defaults.rotate_before)
     for token in tokens:
