@@ -5,13 +5,13 @@ What is compared stands in plain names before each assertion, so that no failure
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from provisioner.domain.errors import IssuerUnavailableError, OutcomeUnknownError
-from provisioner.domain.model import IssuedToken, MintedToken
+from provisioner.domain.errors import IssuerRefusedError, IssuerUnavailableError, OutcomeUnknownError
+from provisioner.domain.model import CreateRequest, IssuedToken, MintedToken, Permission
 from provisioner.domain.secret import SecretText
 from provisioner.ports.clock import Clock
 from provisioner.ports.issuer import Issuer
@@ -30,6 +30,12 @@ class IssuerBench:
     """The clock that the issuer was given."""
     wrong_token: SecretText = field(default_factory=lambda: SecretText("M.V1.wrong"))
     """A string of the right shape that is nobody's token."""
+    permissions: frozenset[Permission] = frozenset()
+    """What to ask for; empty where every token may do the same."""
+    other_permissions: frozenset[Permission] | None = None
+    """What the permissions of a live token can be changed to, where its issuer can do that in place."""
+    make_credential: Callable[[], SecretText] | None = field(default=None, repr=False)
+    """Make a live token with which the issuer could be called."""
     add_foreign: Callable[[str, datetime | None], str] | None = field(default=None, repr=False)
     """Create a token as somebody else would, with that description and expiry (None: never); give its id."""
     lose_next_answer: Callable[[], object] | None = field(default=None, repr=False)
@@ -43,7 +49,7 @@ class IssuerContract:
 
     def test_create_gives_a_token_that_is_listed(self, bench: IssuerBench) -> None:
         """A new token has the expiry asked for, and is listed live with its mark."""
-        wanted = a_request(bench.clock)
+        wanted = _wanted(bench)
         minted = bench.issuer.create(wanted)
         now, name = bench.clock.now(), bench.issuer.name
         listed = _listed(bench, minted)
@@ -105,7 +111,7 @@ class IssuerContract:
     def test_lost_answer_of_create_is_unknown(self, bench: IssuerBench) -> None:
         """A create that took effect without an answer says that nobody knows, and its token is listed once."""
         needed(bench.lose_next_answer, "lose_next_answer")()
-        wanted = a_request(bench.clock)
+        wanted = _wanted(bench)
         with pytest.raises(OutcomeUnknownError):
             bench.issuer.create(wanted)
         marks = [token.mark for token in bench.issuer.list().tokens if token.mark == wanted.mark]
@@ -118,6 +124,42 @@ class IssuerContract:
         with pytest.raises(IssuerUnavailableError):
             bench.issuer.list()
         _found(bench, minted)
+
+    def test_permissions_are_listed(self, bench: IssuerBench) -> None:
+        """A token may do what was asked for; where every token may do the same, the list says nothing of it."""
+        listed = _found(bench, _created(bench))
+        assert listed.permissions == (bench.permissions or None)
+
+    def test_permissions_are_amended_in_place(self, bench: IssuerBench) -> None:
+        """An issuer that can change what a live token may do says so on its list, does it, and keeps the token."""
+        minted = _created(bench)
+        amends = bench.issuer.list().amends_permissions
+        assert amends is (bench.other_permissions is not None), "what the list says is not what the bench says"
+        if bench.other_permissions is None:
+            return
+        before = _found(bench, minted)
+        bench.issuer.amend(before, bench.other_permissions)
+        bench.issuer.amend(before, bench.other_permissions)
+        after = _found(bench, minted)
+        works = bench.issuer.prove(minted.token, minted.token_id)
+        assert after == replace(before, permissions=bench.other_permissions)
+        assert works, "a token whose permissions were changed does not work any more"
+
+    def test_permissions_of_no_token_cannot_be_amended(self, bench: IssuerBench) -> None:
+        """To change what a token may do that is not there is no success."""
+        listed = _found(bench, _created(bench))
+        with pytest.raises(IssuerRefusedError):
+            bench.issuer.amend(replace(listed, token_id="no-such-id"), bench.other_permissions or frozenset())
+
+    def test_credential_is_accepted_while_it_lives(self, bench: IssuerBench) -> None:
+        """A live token that could take the place of the issuer's own is accepted, nothing else is; nothing changes."""
+        credential = needed(bench.make_credential, "make_credential")()
+        before = bench.issuer.list().tokens
+        accepted, wrong_accepted = bench.issuer.accepts(credential), bench.issuer.accepts(bench.wrong_token)
+        after = bench.issuer.list().tokens
+        assert accepted, "a live token with the issuer's own rights is not accepted"
+        assert not wrong_accepted, "a token that nobody issued is accepted"
+        assert after == before
 
     def test_several_threads_at_once(self, bench: IssuerBench) -> None:
         """What several threads create at once is each its own token, and listed."""
@@ -137,7 +179,11 @@ class IssuerContract:
 
 
 def _created(bench: IssuerBench) -> MintedToken:
-    return bench.issuer.create(a_request(bench.clock))
+    return bench.issuer.create(_wanted(bench))
+
+
+def _wanted(bench: IssuerBench) -> CreateRequest:
+    return a_request(bench.clock, bench.permissions)
 
 
 def _listed(bench: IssuerBench, minted: MintedToken) -> IssuedToken | None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from provisioner.domain.model import Permission
+from provisioner.domain.secret import SecretText
 from provisioner.issuers.influxctl import InfluxctlIssuer
 from provisioner.runtime.clock import SystemClock
 from provisioner.simulators.cluster import Cluster
@@ -17,15 +19,30 @@ from tests.fakes.faults import Fault
 from tests.fakes.issuer import FakeIssuer
 
 
-@pytest.fixture(params=["fake, by the list", "fake, by use", "influxctl, by the list", "influxctl, by use"])
+READS, WRITES = (frozenset({Permission(action=action, resource="metrics")}) for action in ("read", "write"))
+
+
+@pytest.fixture(
+    params=[
+        "fake, by the list",
+        "fake, by use",
+        "fake with permissions, by use",
+        "influxctl, by the list",
+        "influxctl, by use",
+    ]
+)
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IssuerBench]:
     """Give each issuer."""
     by_use = request.param.endswith("by use")
     if request.param.startswith("fake"):
-        fake = FakeIssuer(FakeClock(), proves_by_use=by_use)
+        amends = "with permissions" in request.param
+        fake = FakeIssuer(FakeClock(), proves_by_use=by_use, has_permissions=amends, amends_permissions=amends)
         yield IssuerBench(
             issuer=fake,
             clock=fake.clock,
+            permissions=READS if amends else frozenset(),
+            other_permissions=WRITES if amends else None,
+            make_credential=lambda: SecretText(fake.add("an operator's", None)[1]),
             add_foreign=lambda description, expires_at: fake.add(description, expires_at)[0].token_id,
             lose_next_answer=lambda: fake.faults.add("create", Fault.AFTER),
             fail_next_list=lambda: fake.faults.add("list", Fault.BEFORE),
@@ -49,6 +66,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IssuerBenc
         yield IssuerBench(
             issuer=issuer,
             clock=SystemClock(),
+            make_credential=lambda: SecretText(cluster.create("an operator's", None)[1]),
             add_foreign=lambda description, expires_at: cluster.create(description, expires_at)[0].token_id,
             lose_next_answer=lambda: cluster.set(lose_answer=1),
             fail_next_list=lambda: cluster.set(fail_list=1),
