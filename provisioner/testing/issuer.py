@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 import pytest
 
@@ -18,7 +19,8 @@ from provisioner.ports.issuer import Issuer
 from provisioner.testing.abilities import needed
 from provisioner.testing.examples import TTL, a_request
 
-_AT_ONCE = 4
+_AT_ONCE: Final = 4
+_UNKNOWN_ID: Final = "no-such-id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ class IssuerContract:
     def test_unknown_id_is_not_proven(self, bench: IssuerBench) -> None:
         """A token that nobody issued does not count as proven."""
         _created(bench)
-        works = bench.issuer.prove(bench.wrong_token, "no-such-id")
+        works = bench.issuer.prove(bench.wrong_token, _UNKNOWN_ID)
         assert not works, "a token that nobody issued works"
 
     def test_revoked_tokens_stay_listed_or_go(self, bench: IssuerBench) -> None:
@@ -149,7 +151,7 @@ class IssuerContract:
         """To change what a token may do that is not there is no success."""
         listed = _found(bench, _created(bench))
         with pytest.raises(IssuerRefusedError):
-            bench.issuer.amend(replace(listed, token_id="no-such-id"), bench.other_permissions or frozenset())
+            bench.issuer.amend(replace(listed, token_id=_UNKNOWN_ID), bench.other_permissions or frozenset())
 
     def test_credential_is_accepted_while_it_lives(self, bench: IssuerBench) -> None:
         """A live token that could take the place of the issuer's own is accepted, nothing else is; nothing changes."""

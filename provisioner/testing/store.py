@@ -6,6 +6,7 @@ What is compared stands in plain names before each assertion, so that no failure
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 import pytest
 
@@ -16,7 +17,7 @@ from provisioner.ports.store import Store
 from provisioner.testing.abilities import needed
 from provisioner.testing.examples import OWNER, a_record
 
-_AT_ONCE = 4
+_AT_ONCE: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

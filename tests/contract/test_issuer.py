@@ -18,7 +18,6 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Fault
 from tests.fakes.issuer import FakeIssuer
 
-
 READS, WRITES = (frozenset({Permission(action=action, resource="metrics")}) for action in ("read", "write"))
 
 
