@@ -131,9 +131,14 @@ class StoreContract:
         assert content == record
 
     def test_preflight_writes_nothing(self, bench: StoreBench) -> None:
-        """Preflight accepts a path that can be written, and leaves it as it was."""
+        """Preflight accepts a path that can be written, and leaves it as it was, with and without a secret there."""
         before = _read(bench)
         bench.store.preflight(bench.place)
+        bench.store.preflight(bench.place)
+        after = _read(bench)
+        assert after == before
+        bench.store.write(bench.place, OWNER, a_record(), before.revision)
+        before = _read(bench)
         bench.store.preflight(bench.place)
         after = _read(bench)
         assert after == before
