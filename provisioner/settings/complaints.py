@@ -89,10 +89,8 @@ class Complaints:
 
     def _item(self, location: list[Any]) -> Any:  # noqa: ANN401  # plain data
         """Give what stands at a place; None when there is nothing."""
-        item: Any = self.content
-        for _, item in self._walk(location):  # noqa: B007  # the last one
-            pass
-        return item
+        items = [item for _, item in self._walk(location)]
+        return items[-1] if items else self.content
 
     def _walk(self, location: list[Any]) -> Iterator[tuple[Any, Any]]:
         """Give each part of a location that stands in the file, with what stands there."""

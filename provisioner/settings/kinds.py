@@ -11,8 +11,8 @@ from provisioner.ports.secret_source import SecretSource
 from provisioner.ports.store import Store
 from provisioner.settings.model import IssuerSection, StoreSection
 
-I = TypeVar("I", bound=IssuerSection)  # noqa: E741  # the issuer's settings, beside S
-S = TypeVar("S", bound=StoreSection)
+IssuerKeys = TypeVar("IssuerKeys", bound=IssuerSection)
+StoreKeys = TypeVar("StoreKeys", bound=StoreSection)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,20 +42,20 @@ class IssuerSurroundings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IssuerKind(Generic[I]):
+class IssuerKind(Generic[IssuerKeys]):
     """A kind of issuer: an entry point of the group ``provisioner.issuers``, whose name is the ``type``."""
 
-    settings: type[I]
+    settings: type[IssuerKeys]
     """Its keys in the configuration, beside ``type``."""
-    build: Callable[[str, I, IssuerSurroundings], Issuer]
+    build: Callable[[str, IssuerKeys, IssuerSurroundings], Issuer]
     """Builds one from its name in the configuration, its settings and its surroundings; nothing is asked of it yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoreKind(Generic[S]):
+class StoreKind(Generic[StoreKeys]):
     """A kind of store: an entry point of the group ``provisioner.stores``, whose name is the ``type``."""
 
-    settings: type[S]
+    settings: type[StoreKeys]
     """Its keys in the configuration, beside ``type``."""
-    build: Callable[[str, S, StoreSurroundings], Store]
+    build: Callable[[str, StoreKeys, StoreSurroundings], Store]
     """Builds one from its name in the configuration, its settings and its surroundings; nothing is asked of it yet."""
