@@ -48,7 +48,7 @@ def test_examples_keep_the_contract(package: str, site: Path) -> None:
 
 
 def test_examples_work_in_the_command(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``check`` is content with both, and ``once`` makes a token there and stores it, once."""
+    """``check`` is content, ``once`` makes a token there and stores it, once, and it can be the issuer's credential."""
     monkeypatch.syspath_prepend(site / "packages")
     turnstile: Any = imported(site / "turnstile/test_turnstile.py")
     table = tmp_path / "secrets.db"
@@ -61,8 +61,11 @@ def test_examples_work_in_the_command(site: Path, tmp_path: Path, monkeypatch: p
             "PROVISIONER__STORES__TABLE__FILE": str(table),
         }
         ran = [run(site, str(COMMAND), *words, **environment) for words in (["check"], ["once"], ["once"])]
+        (tmp_path / "auth").write_text("of-nobody")
+        managed = environment | {"PROVISIONER__ISSUERS__GATE__CREDENTIAL": "door-reader"}
+        ran += [run(site, str(COMMAND), "check", **each) for each in (managed, environment)]
         server.shutdown()
-    assert [each.status for each in ran] == [0, 0, 0], "\n".join(each.output + each.errors for each in ran)
+    assert [each.status for each in ran] == [0, 0, 0, 0, 1], "\n".join(each.output + each.errors for each in ran)
     with closing(sqlite3.connect(table)) as database:
         ((document,),) = database.execute("select document from secrets where path = 'doors/reader'").fetchall()
     stored = json.loads(document)
