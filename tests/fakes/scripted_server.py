@@ -8,8 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Condition, Event, Lock, Thread
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
+
+
+_HANDSHAKE: Final = b"\x16"
+"""What a client that speaks TLS begins with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +175,8 @@ class ScriptedServer:
 
 
 def _read(lines: Any) -> Asked | None:
+    if lines.peek(1)[:1] == _HANDSHAKE:
+        return None  # it would wait for the end of a line
     first = lines.readline().decode("latin-1").split()
     if len(first) < 2:
         return None
