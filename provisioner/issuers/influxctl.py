@@ -89,7 +89,9 @@ class InfluxctlIssuer:
         profile_flags = ["--profile", profile] if profile else []
         self._command = (program, *leading, *config_flags, *profile_flags, "management")
         self._home = _private_home()
-        self._proof = ManagementProof(management_api, timeout=timeout, ca_cert=ca_cert) if management_api else None
+        self._proof: ManagementProof | None = None
+        if management_api is not None:
+            self._proof = ManagementProof(management_api, issuer=name, timeout=timeout, ca_cert=ca_cert, clock=clock)
 
     @property
     def name(self) -> str:

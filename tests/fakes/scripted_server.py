@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qs, urlsplit
 
-
 _HANDSHAKE: Final = b"\x16"
 """What a client that speaks TLS begins with."""
 
