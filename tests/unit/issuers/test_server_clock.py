@@ -11,7 +11,7 @@ from tests.builders import NOW
 
 SECONDS = st.floats(min_value=-100_000, max_value=100_000)
 HALF = timedelta(seconds=0.5)
-EARLIEST, LATEST = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC))
+EARLIEST, LATEST = (datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
 
 
 def measured(*skews: float, took: float = 0) -> ServerClock:
