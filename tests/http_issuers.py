@@ -1,11 +1,13 @@
 """The issuers that speak HTTP, against a server of which a test says every byte."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from provisioner.domain.errors import IssuerUnavailableError, OutcomeUnknownError, ProvisionerError
 from provisioner.domain.mark import Mark
 from provisioner.domain.model import CreateRequest, IssuedToken, Permission
 from provisioner.domain.secret import SecretText
@@ -16,7 +18,7 @@ from provisioner.ports.credential import Presented
 from provisioner.ports.issuer import Issuer
 from provisioner.runtime.clock import SystemClock
 from tests.builders import DAY, NOW, OWNER, uid
-from tests.fakes.scripted_server import Asked, Reply, reply
+from tests.fakes.scripted_server import Asked, Reply, ScriptedServer, always, reply
 
 MARK = Mark(OWNER, uid(7))
 PERMISSIONS = frozenset({Permission(action="read", resource="mydb"), Permission(action="write", resource="mydb")})
@@ -124,3 +126,39 @@ def well(kind: str) -> Callable[[Asked], Reply]:
                 return gone if was_created else reply(404, "no such token")
 
     return answer
+
+
+SHORT = timedelta(seconds=0.15)
+"""A deadline that is to pass."""
+LONG = 5.0
+"""Seconds by which a call with a short deadline must have ended, however slow the machine."""
+EFFECTS = {"create", "revoke", "amend"}
+Expected = type[ProvisionerError] | bool | None
+
+
+def unknown(operation: str) -> type[ProvisionerError]:
+    """Give the error for an end that says nothing of what was done."""
+    return OutcomeUnknownError if operation in EFFECTS else IssuerUnavailableError
+
+
+def ending(issuer: Issuer, operation: str) -> Expected:
+    """Give the kind of error that an operation ends with; what it gives otherwise, where that is a yes or no."""
+    try:
+        result = OPERATIONS[operation](issuer)
+    except ProvisionerError as caught:
+        error = caught
+    else:
+        return result if isinstance(result, bool) else None
+    assert " at site" in str(error)
+    assert not str(error).endswith(".")
+    assert (error.__cause__, error.__context__) == (None, None)
+    return type(error)
+
+
+@contextmanager
+def facing(
+    kind: str, answer: Reply, timeout: timedelta = timedelta(seconds=10)
+) -> Iterator[tuple[ScriptedServer, Issuer]]:
+    """Give an issuer whose server answers everything alike."""
+    with ScriptedServer(always(answer)) as server, closing(an_issuer(kind, server.url, timeout=timeout)) as issuer:
+        yield server, issuer
