@@ -28,7 +28,8 @@ def a_certificate(folder: Path) -> Certificate:
         [*arguments, f"-dev-listen-address=127.0.0.1:{free_port()}"], home=folder, root_token=SecretText("unused")
     )
     try:
-        while not all(path.exists() and "-----END" in path.read_text() for path in (made.ca, made.certificate, made.key)):
+        files = (made.ca, made.certificate, made.key)
+        while not all(path.exists() and "-----END" in path.read_text() for path in files):
             assert clock.monotonic() < deadline, "OpenBao made no certificate"
             clock.sleep(timedelta(milliseconds=20))
     finally:
