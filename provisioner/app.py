@@ -1,6 +1,6 @@
 """The composition root: a configuration becomes a world of adapters and a service over it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,8 +10,11 @@ from provisioner.engine.observed import ObservedIssuer, ObservedStore
 from provisioner.engine.recall import Recall
 from provisioner.engine.service import Service
 from provisioner.engine.world import World, never
+from provisioner.issuers.credential import ManagedCredential
 from provisioner.ports.clock import Clock
+from provisioner.ports.issuer import Issuer
 from provisioner.ports.observer import Observer
+from provisioner.ports.store import Store
 from provisioner.runtime.clock import SystemClock
 from provisioner.runtime.entropy import SystemEntropy
 from provisioner.settings.fail_point import FailPoint, fail_point
@@ -67,21 +70,28 @@ def opened(
 def _world(
     settings: Settings, stack: ExitStack, observe: Observer, clock: Clock, finish_by: Callable[[], float | None]
 ) -> World:
-    issuers = {
-        name: stack.enter_context(closing(make_issuer(name, issuer, clock)))
+    stores: dict[str, Store] = {
+        name: ObservedStore(stack.enter_context(closing(make_store(name, store, clock))), observe)
+        for name, store in settings.stores.items()
+    }
+    issuers: dict[str, Issuer] = {
+        name: ObservedIssuer(
+            stack.enter_context(closing(make_issuer(name, issuer, clock, _credential(settings, name, stores)))), observe
+        )
         for name, issuer in settings.issuers.items()
     }
-    stores = {
-        name: stack.enter_context(closing(make_store(name, store, clock))) for name, store in settings.stores.items()
-    }
     return World(
-        issuers={name: ObservedIssuer(issuer, observe) for name, issuer in issuers.items()},
-        stores={name: ObservedStore(store, observe) for name, store in stores.items()},
-        clock=clock,
-        entropy=SystemEntropy(),
-        observe=observe,
-        finish_by=finish_by,
+        issuers=issuers, stores=stores, clock=clock, entropy=SystemEntropy(), observe=observe, finish_by=finish_by
     )
+
+
+def _credential(settings: Settings, issuer: str, stores: Mapping[str, Store]) -> ManagedCredential | None:
+    """Give the managed token that an issuer is to be called with, where it is stored; None when it is another's."""
+    for token in settings.managed_tokens():
+        if issuer in token.credential_of:
+            places = tuple((stores[place.store], place) for place in token.destinations)
+            return ManagedCredential(owner=token.owner, places=places)
+    return None
 
 
 def _dying(world: World, point: FailPoint) -> World:

@@ -27,6 +27,7 @@ from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import (
     GATHER_KEY,
     TRY_KEY,
+    Amend,
     Confirm,
     Copy,
     Finding,
@@ -165,8 +166,45 @@ def issuer_has_changed(snapshot: Snapshot, now: datetime) -> Finding:  # noqa: A
     return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.pending_trigger))
 
 
+def permissions_have_changed(snapshot: Snapshot, now: datetime) -> Finding:
+    """Fact 7: the stored token may do something else than configured. Amended in place where its issuer can."""
+    current, primary = snapshot.current, snapshot.primary
+    if snapshot.record is None or not isinstance(primary, Stored):
+        return Finding(message=_NOTHING_STORED)
+    change = permission_change(snapshot, now)
+    if change is None or current is None:
+        return Finding(message="the stored token has the configured permissions, or its issuer lists none")
+    message = f"the stored token {current.token_id} {change}"
+    listing = snapshot.listings.get(current.issuer)
+    if not isinstance(listing, Listing) or not listing.amends_permissions:
+        return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.pending_trigger))
+    amend = Amend(target=current, permissions=snapshot.token.permissions)
+    waiting = snapshot.memory.must_wait(amend.key, now)
+    if waiting is not None:
+        return Finding(message=f"{message}; changing that failed: {waiting.error}", until=waiting.retry_at)
+    return Finding(message=message, step=amend)
+
+
+def permission_change(snapshot: Snapshot, now: datetime) -> str | None:
+    """Say what the live stored token may do other than configured, or None.
+
+    Only of one that surely is ours, and the very one whose string is stored: a person can write another's id there.
+    """
+    token, record, current = snapshot.token, snapshot.record, snapshot.current
+    if record is None or current is None or current.permissions is None or not current.is_live(now):
+        return None
+    is_ours = current.mark is not None and (current.mark.owner, current.mark.rotation_id) == (
+        token.owner,
+        record.rotation_id,
+    )
+    if not is_ours or current.issuer != token.issuer or current.permissions == token.permissions:
+        return None
+    given, wanted = (", ".join(map(str, sorted(some))) or "none" for some in (current.permissions, token.permissions))
+    return f"has the permissions {given}, the configuration says {wanted}"
+
+
 def rotation_is_due(snapshot: Snapshot, now: datetime) -> Finding:
-    """Fact 7: the stored token has reached the point of its life at which it is rotated."""
+    """Fact 8: the stored token has reached the point of its life at which it is rotated."""
     primary, life = snapshot.primary, snapshot.life
     if life is None or not isinstance(primary, Stored):
         return Finding(message=_NOTHING_STORED)
@@ -178,7 +216,7 @@ def rotation_is_due(snapshot: Snapshot, now: datetime) -> Finding:
 
 
 def destination_differs(snapshot: Snapshot, now: datetime) -> Finding:
-    """Fact 8: a destination does not hold the primary's record, or spells it otherwise than configured."""
+    """Fact 9: a destination does not hold the primary's record, or spells it otherwise than configured."""
     record, waits, troubles = snapshot.record, [], []
     if record is None:
         return Finding(message=_NOTHING_STORED)
@@ -226,7 +264,7 @@ def _difference(place: Stored | Unreadable, record: Record) -> str | None:
 
 
 def destination_is_unconfirmed(snapshot: Snapshot, now: datetime) -> Finding:
-    """Fact 9: a destination with a reader holds the current record, and nobody has seen that consumers can read it."""
+    """Fact 10: a destination with a reader holds the current record, and nobody has seen that consumers can read it."""
     record, waits, troubles = snapshot.record, [], []
     if record is None:
         return Finding(message=_NOTHING_STORED)
@@ -242,7 +280,7 @@ def destination_is_unconfirmed(snapshot: Snapshot, now: datetime) -> Finding:
 
 
 def token_has_outlived_its_time(snapshot: Snapshot, now: datetime) -> Finding:
-    """Fact 10: a live marked token that is not the current one may be revoked now."""
+    """Fact 11: a live marked token that is not the current one may be revoked now."""
     if isinstance(snapshot.primary, Unreadable):
         return Finding(message=_NOT_READ)
     plans = retirements(snapshot, now)

@@ -21,12 +21,13 @@ CHAIN: Final[tuple[Check, ...]] = (
     checks.stored_token_is_dead,
     checks.trigger_is_pending,
     checks.issuer_has_changed,
+    checks.permissions_have_changed,
     checks.rotation_is_due,
     checks.destination_differs,
     checks.destination_is_unconfirmed,
     checks.token_has_outlived_its_time,
 )
-"""The checks in the protocol's order, facts 1 to 10; fact 11 is that none of them holds."""
+"""The checks in the protocol's order, facts 1 to 11; fact 12 is that none of them holds."""
 
 NOTHING_IS_DUE: Final = "nothing_is_due"
 _IF_GONE: Final = "if it is gone for good, take it out of the configuration"

@@ -29,6 +29,10 @@ class IssuerRefusedError(PermanentError):
     """The issuer answered no: not installed, not authenticated, not permitted, not understood."""
 
 
+class CredentialRefusedError(IssuerRefusedError):
+    """The issuer does not know the credential it was called with: surely nothing was done, another may be tried."""
+
+
 class OutcomeUnknownError(TemporaryError):
     """An effect was asked for and nobody knows whether it took place: never repeat, look again."""
 

@@ -172,6 +172,18 @@ class TokenRevoked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PermissionsAmended:
+    """The permissions of the current token were changed in place."""
+
+    name: str
+    issuer: str
+    token_id: str
+    permissions: tuple[str, ...]
+    """As ACTION:RESOURCE."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PassFinished:
     """Every token was looked at once."""
 
@@ -209,6 +221,7 @@ Event = (
     | StoredTokenTried
     | StoredTokenRefused
     | TokenRevoked
+    | PermissionsAmended
     | PassFinished
     | RequestMade
 )

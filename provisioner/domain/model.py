@@ -54,6 +54,20 @@ class Destination:
         return f"{self.store}:{self.path}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Permission:
+    """What a token may do: for issuers whose tokens differ in that."""
+
+    action: str
+    """``read`` or ``write``."""
+    resource: str
+    """A database, or ``*`` for all of them."""
+
+    def __str__(self) -> str:
+        """Name it in messages, as ACTION:RESOURCE."""
+        return f"{self.action}:{self.resource}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManagedToken:
     """One configured token: whose it is, how long it lives, when it rotates and where it is stored."""
@@ -73,6 +87,10 @@ class ManagedToken:
     """How often both truths are looked at although nothing is due."""
     window: Window | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    permissions: frozenset[Permission] = frozenset()
+    """Empty where its issuer's tokens may do all the same."""
+    credential_of: tuple[str, ...] = ()
+    """Names of the issuers that are called with this token."""
     destinations: tuple[Destination, ...]
     """At least one; the first is the primary."""
 
@@ -209,6 +227,8 @@ class IssuedToken:
     expires_at: datetime | None = None
     """None: it never expires."""
     revoked_at: datetime | None = None
+    permissions: frozenset[Permission] | None = None
+    """None: its issuer does not say."""
 
     def is_live(self, now: datetime) -> bool:
         """Tell whether it can be used at ``now``."""
@@ -228,6 +248,10 @@ class Listing:
     """Whether expired tokens keep something (their name) until deleted, so that we delete ours."""
     proves_by_use: bool = False
     """Whether the issuer can prove a token by using it, rather than by listing it."""
+    amends_permissions: bool = False
+    """Whether the permissions of a token can be changed in place, without a new token."""
+    credential: str | None = None
+    """The rotation of the managed token with which the issuer was asked; None: it was asked with another credential."""
     asked_at: datetime | None = None
     """When it was asked for, by our clock: what was made later need not be on it. None: now."""
 
@@ -255,6 +279,7 @@ class CreateRequest:
     ttl: timedelta
     expires_at: datetime
     """Whole seconds."""
+    permissions: frozenset[Permission] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

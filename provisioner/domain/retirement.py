@@ -295,11 +295,22 @@ def _held_back(snapshot: Snapshot, record: Record, now: datetime) -> str | None:
     why: str | None = f"the current token {record.token_id} has not been seen to work"
     if is_proven(snapshot):
         why = None if record.compromised else unreadable(snapshot)  # a leaked token must die whoever cannot read
+        why = why or _unused(snapshot, record)
     current = snapshot.current
     dead = (current is not None and not current.is_live(now)) or is_refused_for_good(snapshot)
     if dead and live_marked(snapshot, now) >= MOST_LIVE_TOKENS:
         return None  # it will never be proven, and its successor needs the room
     return why
+
+
+def _unused(snapshot: Snapshot, record: Record) -> str | None:
+    """Say which issuers that are to be called with the current token have not been yet: the old one is the way back."""
+    unused = [
+        name
+        for name in snapshot.token.credential_of
+        if getattr(snapshot.listings.get(name), "credential", None) != record.rotation_id
+    ]
+    return f"{', '.join(unused)} has not been called with the current token yet" if unused else None
 
 
 def _stands_in_the_way(snapshot: Snapshot, target: IssuedToken, now: datetime) -> bool:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
-from provisioner.domain.model import Destination, IssuedToken, Record, Reservation, Stored, Trigger
+from provisioner.domain.model import Destination, IssuedToken, Permission, Record, Reservation, Stored, Trigger
 
 MINT_KEY = "mint"
 GATHER_KEY = "gather"
 TRY_KEY = "try"
+AMEND_KEY = "amend"
 _REVOKE_KEY = "revoke:"
 _COPY_KEY = "copy:"
 _CONFIRM_KEY = "confirm:"
@@ -86,6 +87,19 @@ class TryStored:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Amend:
+    """Change the permissions of the stored token at its issuer, in place."""
+
+    target: IssuedToken
+    permissions: frozenset[Permission]
+
+    @property
+    def key(self) -> str:
+        """Backoff key."""
+        return AMEND_KEY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Copy:
     """Write the primary's record to a destination that differs; the primary itself when its spelling does."""
 
@@ -135,13 +149,13 @@ def kind(step: "Step") -> str:
     match step:
         case TryStored():
             return "try"
-        case Rest() | Refuse() | Mint() | Copy() | Confirm() | Revoke():
+        case Rest() | Refuse() | Mint() | Amend() | Copy() | Confirm() | Revoke():
             return type(step).__name__.lower()
         case _:
             assert_never(step)
 
 
-Effect = Mint | TryStored | Copy | Confirm | Revoke
+Effect = Mint | TryStored | Amend | Copy | Confirm | Revoke
 Step = Rest | Refuse | Effect
 
 

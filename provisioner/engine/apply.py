@@ -16,7 +16,7 @@ from provisioner.domain.errors import (
 from provisioner.domain.memory import Memory, TrialResult
 from provisioner.domain.model import IssuedToken, Stored
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.steps import Confirm, Copy, Decision, Effect, Mint, Revoke, TryStored
+from provisioner.domain.steps import Amend, Confirm, Copy, Decision, Effect, Mint, Revoke, TryStored
 from provisioner.domain.trials import refusal_is_certain_at
 from provisioner.engine import recollection
 from provisioner.engine.gather import Listings, gather, with_copies
@@ -32,7 +32,7 @@ class Applied:
     just_read: Stored | None = None
     """The primary as it was read back, so that it need not be read again."""
     issued: IssuedToken | None = None
-    """A token created or revoked, so that the list need not be asked for again."""
+    """A token created, amended or revoked, so that the list need not be asked for again."""
     put_off: str | None = None
     """Why nothing was done, and is to be done only after a while, if still."""
 
@@ -52,6 +52,8 @@ def apply(world: World, snapshot: Snapshot, decision: Decision, step: Effect) ->
             return _mint(world, snapshot, decision, step)
         case TryStored():
             return _try_stored(world, snapshot, step)
+        case Amend():
+            return _amend(world, snapshot, decision, step)
         case Copy():
             return _copy(world, snapshot, decision, step)
         case Confirm():
@@ -115,6 +117,20 @@ def _try_stored(world: World, snapshot: Snapshot, step: TryStored) -> Applied:
         certain_at = refusal_is_certain_at(replace(snapshot, memory=memory))
         world.observe(events.StoredTokenRefused(name=tried.name, token_id=record.token_id, certain_at=certain_at))
     return Applied(memory=memory)
+
+
+def _amend(world: World, snapshot: Snapshot, decision: Decision, step: Amend) -> Applied:
+    target = step.target
+    world.issuers[target.issuer].amend(target, step.permissions)
+    amended = events.PermissionsAmended(
+        name=snapshot.token.name,
+        issuer=target.issuer,
+        token_id=target.token_id,
+        permissions=tuple(map(str, sorted(step.permissions))),
+        reason=decision.message,
+    )
+    world.observe(amended)
+    return Applied(memory=snapshot.memory, issued=replace(target, permissions=step.permissions))
 
 
 def _copy(world: World, snapshot: Snapshot, decision: Decision, step: Copy) -> Applied:

@@ -17,6 +17,7 @@ from provisioner.domain.errors import (
 )
 from provisioner.domain.mark import Mark
 from provisioner.domain.model import CreateRequest, IssuedToken, MintedToken, Record, Stored, Unreadable
+from provisioner.domain.secret import SecretText
 from provisioner.domain.slots import requests_kept
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Mint
@@ -91,6 +92,7 @@ class Rotation:
             description=self.mark.described(token.description),
             ttl=token.ttl,
             expires_at=whole_seconds(now + token.ttl),
+            permissions=token.permissions,
         )
         self.may_exist = True
         try:
@@ -130,7 +132,10 @@ class Rotation:
             tries += 1
             try:
                 if self._issuer.prove(minted.token, minted.token_id):
-                    break
+                    stranger = self._not_accepted_by(minted.token)
+                    if stranger is None:
+                        break
+                    why = f"issuer {stranger} did not take it for its credential"
             except IssuerUnavailableError as error:
                 why = str(error)
             if not deadline.pause(pause):
@@ -139,6 +144,10 @@ class Rotation:
         name, rotation_id = self._token.name, self.mark.rotation_id
         proven = events.TokenProven(name=name, rotation_id=rotation_id, token_id=minted.token_id, tries=tries)
         self._world.observe(proven)
+
+    def _not_accepted_by(self, token: SecretText) -> str | None:
+        """Name an issuer that is to be called with the new token from now on, and does not take it yet; or None."""
+        return next((name for name in self._token.credential_of if not self._world.issuers[name].accepts(token)), None)
 
     def _record(self, minted: MintedToken, expires_at: datetime) -> Record:
         now, before, trigger = self._world.clock.now(), self._step.primary.record, self._step.trigger

@@ -17,6 +17,7 @@ from provisioner.domain.model import (
     IssuedToken,
     Listing,
     MintedToken,
+    Permission,
     Record,
     Reservation,
     Stored,
@@ -31,6 +32,7 @@ _UNKNOWN: Final[Mapping[str, type[ProvisionerError]]] = {
     "create": OutcomeUnknownError,
     "write": OutcomeUnknownError,
     "revoke": OutcomeUnknownError,
+    "amend": OutcomeUnknownError,
 }
 """What an unexpected end means where there may have been an effect."""
 _UNREAD: Final[Mapping[str, type[ProvisionerError]]] = {
@@ -85,6 +87,14 @@ class ObservedIssuer:
     def revoke(self, token: IssuedToken) -> None:
         """See the port."""
         _observed(self._observe, "issuer", self.name, "revoke", lambda: self._issuer.revoke(token))
+
+    def amend(self, token: IssuedToken, permissions: frozenset[Permission]) -> None:
+        """See the port."""
+        _observed(self._observe, "issuer", self.name, "amend", lambda: self._issuer.amend(token, permissions))
+
+    def accepts(self, credential: SecretText) -> bool:
+        """See the port."""
+        return _observed(self._observe, "issuer", self.name, "accepts", lambda: self._issuer.accepts(credential))
 
     def close(self) -> None:
         """See the port."""

@@ -3,13 +3,14 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from provisioner.domain.checks import out_of_step, truth_is_unreadable
+from provisioner.domain.checks import out_of_step, permission_change, truth_is_unreadable
 from provisioner.domain.memory import Backoff, Confirmation, EndedAttempt, Fence, Memory, Trial, TrialResult
 from provisioner.domain.model import Destination, IssuedToken, Listing, Stored, Unreadable
 from provisioner.domain.readers import unconfirmed
 from provisioner.domain.retirement import current_since, retirements
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import (
+    AMEND_KEY,
     GATHER_KEY,
     TRY_KEY,
     Confirm,
@@ -53,6 +54,8 @@ def of_what_is_wanted(memory: Memory, snapshot: Snapshot, decision: Decision, no
     wanted = {GATHER_KEY}
     if still_has_to_work(snapshot):
         wanted.add(TRY_KEY)
+    if permission_change(snapshot, now) is not None:
+        wanted.add(AMEND_KEY)
     if decision.hindrance is not None:
         wanted |= {key for key in memory.backoffs if is_mint_key(key)}
     wanted |= {revoke_key(plan.target) for plan in retirements(snapshot, now)}

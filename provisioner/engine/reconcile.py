@@ -17,6 +17,7 @@ from provisioner.domain.steps import (
     Copy,
     Decision,
     Effect,
+    Mint,
     Refuse,
     Rest,
     Revoke,
@@ -90,6 +91,8 @@ def reconcile(
             continue
         memory, just_read = recollection.succeeded(applied.memory, step.key), applied.just_read
         changed += not isinstance(step, TryStored | Confirm)  # these only look
+        if isinstance(step, Mint) and token.credential_of:
+            listings = Listings(world)  # asked with the new token, which is what the end of the old one waits for
         if applied.issued is not None:
             listings.note(applied.issued)
             revoked += [applied.issued.token_id] if isinstance(step, Revoke) else []

@@ -23,11 +23,12 @@ from provisioner.domain.errors import (
     TokenUnreadableError,
 )
 from provisioner.domain.mark import Mark
-from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken
+from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken, Permission
 from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
 from provisioner.domain.secret import SecretText
 from provisioner.domain.timing import rfc3339
 from provisioner.issuers.child import Ended, run_child
+from provisioner.issuers.credential import ManagedCredential
 from provisioner.issuers.influxctl_output import ParsedToken, UnreadableOutputError, parse_create, parse_list
 from provisioner.issuers.management_proof import ManagementProof
 from provisioner.ports.clock import Clock
@@ -72,12 +73,14 @@ class InfluxctlIssuer:
         management_api: str | None = None,
         ca_cert: Path | None = None,
         environment: Mapping[str, str] = _NO_ENVIRONMENT,
+        credential: ManagedCredential | None = None,
     ) -> None:
         """Take how to call it; nothing is called yet. ``environment`` is all that the child sees, besides its HOME.
 
         A relative ``config`` or program path counts from here: the child runs in its own HOME.
         """
         self._name, self._timeout, self._clock, self._environment = name, timeout, clock, environment
+        self._credential = credential
         program, *leading = command
         if os.sep in program:
             program = str(Path(program).absolute())
@@ -138,6 +141,15 @@ class InfluxctlIssuer:
         ended = self._run("revoke", "--force", token.token_id)
         if ended.status != 0 and not self._is_gone(token.token_id, ended):
             raise self._failure(ended, f"revoking {token.token_id}", IssuerUnavailableError)
+
+    def amend(self, token: IssuedToken, permissions: frozenset[Permission]) -> None:
+        """Refuse: a management token may do everything, always."""
+        del permissions
+        raise IssuerRefusedError(f"the permissions of {token.token_id} at {self._name} cannot be changed: it has none")
+
+    def accepts(self, credential: SecretText) -> bool:
+        """List with a token as influxctl's own, and make an authorised call with it."""
+        raise NotImplementedError
 
     def close(self) -> None:
         """Close the connections and remove the private HOME."""

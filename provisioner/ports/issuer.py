@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken
+from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken, Permission
 from provisioner.domain.secret import SecretText
 
 
@@ -42,6 +42,21 @@ class Issuer(Protocol):
         """Revoke one token. Revoking what is revoked or gone already is a success.
 
         Raises IssuerUnavailableError, IssuerRefusedError, or OutcomeUnknownError; all are safe to repeat.
+        """
+
+    def amend(self, token: IssuedToken, permissions: frozenset[Permission]) -> None:
+        """Change what a live token may do, in place; asked only of an issuer whose listing says it can.
+
+        Raises IssuerUnavailableError, IssuerRefusedError, or OutcomeUnknownError; all are safe to repeat. An issuer
+        that turns out not to be able to says so in its later listings.
+        """
+
+    def accepts(self, credential: SecretText) -> bool:
+        """Tell whether a token could take the place of the credential that this issuer is called with.
+
+        It lists with it, and makes one more call that needs its rights and changes nothing: True when both are
+        carried out, False when one is refused (not yet, or never). Raises IssuerUnavailableError when there was no
+        answer either way, IssuerRefusedError on an answer that says nothing about the token.
         """
 
     def close(self) -> None:

@@ -16,6 +16,7 @@ from provisioner.domain.model import (
     IssuedToken,
     Listing,
     MintedToken,
+    Permission,
     Record,
     Reservation,
     Stored,
@@ -86,6 +87,14 @@ class DyingIssuer:
     def revoke(self, token: IssuedToken) -> None:
         """See the port."""
         self._death.at("issuer.revoke", lambda: self._issuer.revoke(token))
+
+    def amend(self, token: IssuedToken, permissions: frozenset[Permission]) -> None:
+        """See the port."""
+        self._death.at("issuer.amend", lambda: self._issuer.amend(token, permissions))
+
+    def accepts(self, credential: SecretText) -> bool:
+        """See the port."""
+        return self._death.at("issuer.accepts", lambda: self._issuer.accepts(credential))
 
     def close(self) -> None:
         """See the port."""

@@ -1,13 +1,20 @@
 """From the file's shape to the domain's types: defaults filled in, durations and windows made of texts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from provisioner.domain.mark import Owner
-from provisioner.domain.model import Destination, Format, ManagedToken
-from provisioner.settings.model import Defaults, DestinationSettings, StoreSettings, TokenSettings, WindowSettings
+from provisioner.domain.model import Destination, Format, ManagedToken, Permission
+from provisioner.settings.model import (
+    Defaults,
+    DestinationSettings,
+    IssuerSection,
+    StoreSection,
+    TokenSettings,
+    WindowSettings,
+)
 from provisioner.settings.windows import CronWindow
 
 ROTATE_AT: Final = 0.66
@@ -15,23 +22,14 @@ ROTATE_AT: Final = 0.66
 T = TypeVar("T")
 
 
-def managed_tokens(
-    instance: str,
-    tokens: Sequence[TokenSettings],
-    defaults: Defaults,
-    drift_interval: timedelta,
-    stores: Mapping[str, StoreSettings],
-) -> tuple[ManagedToken, ...]:
-    """Give every configured token with its defaults filled in."""
-    return tuple(managed_token(instance, token, defaults, drift_interval, stores) for token in tokens)
-
-
 def managed_token(
     instance: str,
     token: TokenSettings,
     defaults: Defaults,
     drift_interval: timedelta,
-    stores: Mapping[str, StoreSettings],
+    stores: Mapping[str, StoreSection],
+    *,
+    credential_of: tuple[str, ...] = (),
 ) -> ManagedToken:
     """Give one token with its defaults filled in."""
     rotate_at, rotate_before = _rotation_point(token, defaults)
@@ -50,12 +48,21 @@ def managed_token(
         drift_interval=drift_interval,
         window=None if token.window is None else _window(token.window),
         labels=token.labels,
+        permissions=frozenset(
+            Permission(action=wanted.action, resource=wanted.resource) for wanted in token.permissions
+        ),
+        credential_of=credential_of,
         destinations=destinations,
     )
 
 
+def issuers_called_with(name: str, issuers: Mapping[str, IssuerSection]) -> tuple[str, ...]:
+    """Name the issuers whose credential that token is."""
+    return tuple(issuer for issuer, settings in issuers.items() if settings.called_with == name)
+
+
 def _destination(
-    place: DestinationSettings, extra: Mapping[str, str], stores: Mapping[str, StoreSettings]
+    place: DestinationSettings, extra: Mapping[str, str], stores: Mapping[str, StoreSection]
 ) -> Destination:
     """Give one place; the static fields stand in JSON alone."""
     return Destination(
@@ -64,7 +71,7 @@ def _destination(
         fields=place.fields,
         extra={} if place.format == "raw" else extra,
         adopt=place.adopt,
-        has_reader=place.store in stores and stores[place.store].reader is not None,
+        has_reader=place.store in stores and stores[place.store].has_reader,
         format=Format(place.format),
     )
 

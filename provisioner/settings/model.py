@@ -1,12 +1,13 @@
 """The shape of the configuration file, as ``docs/configuration.md`` and the JSON Schema show it."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from provisioner.domain.mark import INSTANCE_PATTERN, MARK_OPENING, NAME_PATTERN, OWNER_TAG
 from provisioner.settings.durations import Duration, DurationOrZero
@@ -21,6 +22,41 @@ class Section(BaseModel):
     """A part of the file: unknown keys are refused, and values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class IssuerSection(Section):
+    """What stands below ``issuers.NAME``: the base of every kind's settings, also in other packages.
+
+    A kind that can be called with a managed token declares the key ``credential: Name | None = None``.
+    """
+
+    has_permissions: ClassVar[bool] = False
+    """Whether its tokens have permissions; elsewhere a token's ``permissions`` are refused."""
+
+    type: str
+
+    @property
+    def called_with(self) -> str | None:
+        """The managed token that it is called with, by name."""
+        named = getattr(self, "credential", None)
+        return named if isinstance(named, str) else None
+
+
+class StoreSection(Section):
+    """What stands below ``stores.NAME``: the base of every kind's settings, also in other packages.
+
+    A kind that can read as consumers do declares a key ``reader``, which is None where it has none.
+    """
+
+    has_raw: ClassVar[bool] = False
+    """Whether it can hold a bare token; elsewhere ``format: raw`` is refused."""
+
+    type: str
+
+    @property
+    def has_reader(self) -> bool:
+        """Whether what is stored is read back with an identity of its own."""
+        return getattr(self, "reader", None) is not None
 
 
 def _plain_text(value: str) -> str:
@@ -75,35 +111,11 @@ def _tag_key(value: str) -> str:
     return value
 
 
-def _argument_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
 Url = Annotated[str, AfterValidator(_absolute_url)]
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
 Instance = Annotated[str, StringConstraints(pattern=rf"^{INSTANCE_PATTERN}$")]
 Description = Annotated[str, AfterValidator(_plain_text)]
 StorePath = Annotated[str, AfterValidator(_store_path)]
-
-
-class InfluxctlIssuerSettings(Section):
-    """Management tokens of InfluxDB Clustered and Cloud Dedicated, through influxctl."""
-
-    type: Literal["influxctl"]
-    command: Annotated[
-        list[Annotated[str, StringConstraints(min_length=1)]],
-        BeforeValidator(_argument_list, json_schema_input_type=str | list[str]),
-        Field(min_length=1),
-    ] = Field(default=["influxctl"], description="A program, or a list with leading arguments.")
-    config: Path | None = Field(
-        default=None, description="influxctl's config.toml; without it, influxctl's own default."
-    )
-    profile: str | None = Field(default=None, description="The profile in it; without it, influxctl's own default.")
-    timeout: Duration = Field(default=timedelta(seconds=60), description="After it, influxctl is killed.")
-    management_api: Url | None = Field(
-        default=None, description="Proves new tokens by using them here; without it, by `management list`."
-    )
-    ca_cert: Path | None = Field(default=None, description="CA certificates for management_api, PEM.")
 
 
 class TokenAuth(Section):
@@ -143,8 +155,10 @@ class JwtAuth(Section):
 VaultAuth = Annotated[TokenAuth | AppRoleAuth | KubernetesAuth | JwtAuth, Field(discriminator="method")]
 
 
-class VaultStoreSettings(Section):
+class VaultStoreSettings(StoreSection):
     """HashiCorp Vault or OpenBao, KV version 2."""
+
+    has_raw: ClassVar[bool] = True
 
     type: Literal["vault"]
     address: Url
@@ -179,8 +193,10 @@ class AwsReader(Section):
         return self
 
 
-class AwsStoreSettings(Section):
+class AwsStoreSettings(StoreSection):
     """AWS Secrets Manager. Credentials come from boto3's own chain; none stands here."""
+
+    has_raw: ClassVar[bool] = True
 
     type: Literal["aws-secrets-manager"]
     region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}[a-z0-9-]*-[0-9]$")] | None = Field(
@@ -207,7 +223,11 @@ class AwsStoreSettings(Section):
     timeout: Duration = Field(default=timedelta(seconds=30), description="For one request.")
 
 
-StoreSettings = Annotated[VaultStoreSettings | AwsStoreSettings, Field(discriminator="type")]
+STORES: Final[Mapping[str, type[StoreSection]]] = {
+    "vault": VaultStoreSettings,
+    "aws-secrets-manager": AwsStoreSettings,
+}
+"""The kinds that are built in, by their ``type``."""
 
 
 class Defaults(Section):
@@ -224,6 +244,15 @@ class Defaults(Section):
     verify_timeout: Duration = timedelta(minutes=5)
     rotation_timeout: Duration = timedelta(minutes=10)
     orphan_quiet_period: Duration = timedelta(hours=1)
+
+
+class PermissionSettings(Section):
+    """One thing that a token may do."""
+
+    action: Literal["read", "write"]
+    resource: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\s:,]+$")] = Field(
+        description="A database, or '*' for all of them."
+    )
 
 
 class WindowSettings(Section):
@@ -261,6 +290,9 @@ class TokenSettings(Section):
     orphan_quiet_period: Duration | None = None
     window: WindowSettings | None = None
     labels: dict[str, str] = Field(default_factory=dict)
+    permissions: list[PermissionSettings] = Field(
+        default_factory=list, description="What the token may do; for database tokens, which need one at least."
+    )
     destinations: list[DestinationSettings] = Field(min_length=1, description="The first is the primary.")
     extra: dict[str, str] = Field(default_factory=dict, description="Static fields stored beside the token.")
 

@@ -10,7 +10,15 @@ from provisioner.domain.timing import rotation_margin
 from provisioner.settings.aws_rules import aws_problems
 from provisioner.settings.convert import managed_token
 from provisioner.settings.durations import write_duration
-from provisioner.settings.model import AwsStoreSettings, Defaults, DestinationSettings, StoreSettings, TokenSettings
+from provisioner.settings.issuer_rules import issuer_problems
+from provisioner.settings.model import (
+    AwsStoreSettings,
+    Defaults,
+    DestinationSettings,
+    IssuerSection,
+    StoreSection,
+    TokenSettings,
+)
 from provisioner.settings.raw_rules import raw_problems
 
 _SAMPLES: Final = 53
@@ -19,11 +27,15 @@ _SAMPLE_STEP: Final = timedelta(days=7, hours=5, minutes=17)
 
 
 def problems(
-    issuers: Collection[str], stores: Mapping[str, StoreSettings], tokens: Sequence[TokenSettings], defaults: Defaults
+    issuers: Mapping[str, IssuerSection],
+    stores: Mapping[str, StoreSection],
+    tokens: Sequence[TokenSettings],
+    defaults: Defaults,
 ) -> Iterator[str]:
     """Give a line for everything that is wrong between the keys."""
     yield from _names(tokens)
     yield from _references(issuers, stores, tokens)
+    yield from issuer_problems(issuers, tokens)
     yield from _shared_places(tokens)
     yield from _both_points("defaults", defaults.rotate_at, defaults.rotate_before)
     for token in tokens:

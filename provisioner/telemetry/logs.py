@@ -35,6 +35,7 @@ LEVELS: Final[Mapping[type[events.Event], int]] = {
     events.DestinationConfirmed: logging.INFO,
     events.RevisionFenced: logging.INFO,
     events.TokenRevoked: logging.INFO,
+    events.PermissionsAmended: logging.INFO,
     events.StoredTokenRefused: logging.WARNING,
     events.LookFailed: logging.WARNING,
     events.NameRefused: logging.WARNING,

@@ -146,7 +146,7 @@ def test_rotate_selects_by_name_label_or_all(site: Site) -> None:
 
 
 def test_explain_shows_every_check(site: Site) -> None:
-    """All nine facts, in order."""
+    """All the facts, in order."""
     site.run("once")
     explained = site.run("explain", "telegraf", "-o", "json")
     assert explained.status == 0
@@ -155,7 +155,7 @@ def test_explain_shows_every_check(site: Site) -> None:
         "secret_is_foreign",
         "secret_is_missing",
     ]
-    assert len(explained.json["checks"]) == 10
+    assert len(explained.json["checks"]) == 11
     assert site.run("explain", "nobody").status == 2
 
 

@@ -5,27 +5,35 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from provisioner.domain.errors import (
+    CredentialRefusedError,
     IssuerRefusedError,
     IssuerUnavailableError,
     OutcomeUnknownError,
     TokenUnreadableError,
 )
 from provisioner.domain.mark import Mark
-from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken
+from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken, Permission
 from provisioner.domain.secret import SecretText
 from provisioner.domain.timing import whole_seconds
+from provisioner.issuers.credential import authorised
 from provisioner.ports.clock import Clock
+from provisioner.ports.credential import Credential, Presented
 from tests.fakes.faults import SLOW_BY, Fault, Faults
 
 
 @dataclass(slots=True)
 class FakeIssuer:
-    """The Issuer port over a dictionary; passes ``tests/contract/test_issuer.py``."""
+    """The Issuer port over a dictionary; passes ``provisioner.testing.issuer``."""
 
     clock: Clock
     name: str = "cluster"
     proves_by_use: bool = False
     keeps_expired: bool = False
+    has_permissions: bool = False
+    """Whether its tokens have permissions, which it lists."""
+    amends_permissions: bool = False
+    credential: Credential | None = None
+    """What it is called with; None: it asks for none."""
     activation_lag: timedelta = timedelta(0)
     stale: timedelta = timedelta(0)
     forget_expiry: bool = False
@@ -34,7 +42,7 @@ class FakeIssuer:
     """Whether it tells times of creation in whole seconds, so that two tokens can seem equally old."""
     faults: Faults = field(default_factory=Faults)
     tokens: dict[str, IssuedToken] = field(default_factory=dict)
-    strings: dict[str, str] = field(default_factory=dict)
+    strings: dict[str, str] = field(default_factory=dict, repr=False)
     late: list[CreateRequest] = field(default_factory=list)
     changes: int = 0
     """How often anything changed here, by whomever."""
@@ -42,12 +50,13 @@ class FakeIssuer:
     on_prove: Callable[[str], None] = field(default=lambda _: None)
     """Told of a token that was proven."""
     on_revoke: Callable[[IssuedToken], None] = field(default=lambda _: None)
+    on_amend: Callable[[IssuedToken], None] = field(default=lambda _: None)
 
     def list(self) -> Listing:
         """See the port."""
         fault = self.faults.next("list")
         self._fail(fault)
-        listing = self._listed()
+        listing = replace(self._listed(), credential=self._admit())
         self._dawdle(fault)
         return listing
 
@@ -58,7 +67,12 @@ class FakeIssuer:
             for token in self.tokens.values()
             if token.created_at is None or token.created_at <= until
         )
-        return Listing(tokens=seen, keeps_expired=self.keeps_expired, proves_by_use=self.proves_by_use)
+        return Listing(
+            tokens=seen,
+            keeps_expired=self.keeps_expired,
+            proves_by_use=self.proves_by_use,
+            amends_permissions=self.amends_permissions,
+        )
 
     def create(self, request: CreateRequest) -> MintedToken:
         """See the port."""
@@ -69,7 +83,10 @@ class FakeIssuer:
             raise OutcomeUnknownError("the fake issuer did not answer")
         if fault in {Fault.BEFORE, Fault.REFUSED}:
             self._fail(fault)
-        issued, string = self.add(request.description, None if self.forget_expiry else request.expires_at)
+        self._admit()
+        issued, string = self.add(
+            request.description, None if self.forget_expiry else request.expires_at, request.permissions
+        )
         if fault is Fault.AFTER:
             raise OutcomeUnknownError("the fake issuer did not answer")
         if fault is Fault.UNREADABLE:
@@ -99,18 +116,44 @@ class FakeIssuer:
         fault = self.faults.next("revoke")
         if fault in {Fault.BEFORE, Fault.REFUSED}:
             self._fail(fault)
+        self._admit()
         self.on_revoke(token)
         self.revoke_by_hand(token.token_id)
         self._dawdle(fault)
         if fault not in {None, Fault.SLOW}:
             raise OutcomeUnknownError("the fake issuer did not answer")
 
+    def amend(self, token: IssuedToken, permissions: frozenset[Permission]) -> None:
+        """See the port."""
+        fault = self.faults.next("amend")
+        if fault in {Fault.BEFORE, Fault.REFUSED}:
+            self._fail(fault)
+        self._admit()
+        if not self.amends_permissions or token.token_id not in self.tokens:
+            raise IssuerRefusedError("the fake issuer has no such token, or cannot change permissions")
+        self.on_amend(token)
+        self.changes += 1
+        self.tokens[token.token_id] = replace(self.tokens[token.token_id], permissions=permissions)
+        self._dawdle(fault)
+        if fault not in {None, Fault.SLOW}:
+            raise OutcomeUnknownError("the fake issuer did not answer")
+
+    def accepts(self, credential: SecretText) -> bool:
+        """See the port."""
+        fault = self.faults.next("accepts")
+        self._fail(fault)
+        accepted = self.works(credential.reveal())
+        self._dawdle(fault)
+        return accepted
+
     def close(self) -> None:
         """See the port."""
 
     # --- for tests ------------------------------------------------------------------------------------
 
-    def add(self, description: str, expires_at: datetime | None) -> tuple[IssuedToken, str]:
+    def add(
+        self, description: str, expires_at: datetime | None, permissions: frozenset[Permission] = frozenset()
+    ) -> tuple[IssuedToken, str]:
         """Create a token, as anybody could."""
         token_id = f"{'token' if self.name == 'cluster' else self.name}-{len(self.tokens) + 1}"
         issued = IssuedToken(
@@ -119,6 +162,7 @@ class FakeIssuer:
             mark=Mark.found_in(description),
             created_at=whole_seconds(self.clock.now()) if self.whole_seconds else self.clock.now(),
             expires_at=expires_at,
+            permissions=permissions if self.has_permissions else None,
         )
         self.changes += 1
         self.tokens[token_id] = issued
@@ -147,6 +191,15 @@ class FakeIssuer:
             and (token.created_at or now) + self.activation_lag <= now
             for token_id, token in self.tokens.items()
         )
+
+    def _admit(self) -> str | None:
+        """Let in who presents a live token; give the rotation that made it, when it is one of ours."""
+        return None if self.credential is None else authorised(self.credential, self._known)
+
+    def _known(self, presented: Presented) -> str | None:
+        if not self.works(presented.token.reveal()):
+            raise CredentialRefusedError("the fake issuer does not know its credential")
+        return presented.rotation_id
 
     def _dawdle(self, fault: Fault | None) -> None:
         """Keep the answer back while time goes by, and let others act meanwhile."""

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken, Trigger
+from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken, Permission, Trigger
+from provisioner.domain.secret import SecretText
 from provisioner.engine.reconcile import Outcome
 from tests.builders import DAY, HOUR, MINUTE, a_token
 from tests.fakes.faults import Fault
@@ -89,6 +90,14 @@ class _ListsNoneRevoked:
     def revoke(self, token: IssuedToken) -> None:
         """Revoke it."""
         self.issuer.revoke(token)
+
+    def amend(self, token: IssuedToken, permissions: frozenset[Permission]) -> None:
+        """Change what it may do."""
+        self.issuer.amend(token, permissions)
+
+    def accepts(self, credential: SecretText) -> bool:
+        """Take it or not."""
+        return self.issuer.accepts(credential)
 
     def close(self) -> None:
         """Hold nothing."""

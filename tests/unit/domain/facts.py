@@ -4,8 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 
+from provisioner.domain.model import Listing, Permission
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.steps import Confirm, Copy, Mint, Refuse, Rest, Revoke
+from provisioner.domain.steps import Amend, Confirm, Copy, Mint, Refuse, Rest, Revoke
 from tests.unit.domain.builders import (
     DAY,
     FORMER_ISSUER,
@@ -63,6 +64,15 @@ def issuer_moved(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, token=replace(snapshot.token, issuer=FORMER_ISSUER))
 
 
+def permissions_differing(snapshot: Snapshot) -> Snapshot:
+    """Let the stored token be listed with a permission that is not configured, by an issuer that can change it."""
+    listing = snapshot.listings[ISSUER]
+    tokens = getattr(listing, "tokens", ())
+    given = frozenset({Permission(action="read", resource="weather")})
+    listed = tuple(replace(token, permissions=given) for token in tokens)
+    return replace(snapshot, listings={**snapshot.listings, ISSUER: Listing(tokens=listed, amends_permissions=True)})
+
+
 def due(snapshot: Snapshot) -> Snapshot:
     """Configure a rotation point that has passed."""
     return replace(snapshot, token=replace(snapshot.token, rotate_at=0.01))
@@ -94,6 +104,7 @@ FACTS: dict[str, Callable[[Snapshot], Snapshot]] = {
     "stored_token_is_dead": token_dead,
     "trigger_is_pending": asked_for,
     "issuer_has_changed": issuer_moved,
+    "permissions_have_changed": permissions_differing,
     "rotation_is_due": due,
     "destination_differs": copy_differing,
     "destination_is_unconfirmed": primary_unconfirmed,
@@ -107,6 +118,7 @@ STEPS: dict[str, type[object]] = {
     "stored_token_is_dead": Mint,
     "trigger_is_pending": Mint,
     "issuer_has_changed": Mint,
+    "permissions_have_changed": Amend,
     "rotation_is_due": Mint,
     "destination_differs": Copy,
     "destination_is_unconfirmed": Confirm,
@@ -114,8 +126,17 @@ STEPS: dict[str, type[object]] = {
 }
 STATES_OF_THE_STORE = {"secret_is_foreign", "secret_is_missing"}
 OF_A_RECORD = set(FACTS) - {"truth_is_unreadable", "token_has_outlived_its_time"}
-PAIRS = [pair for pair in combinations(FACTS, 2) if not (pair[0] in STATES_OF_THE_STORE and pair[1] in OF_A_RECORD)]
-"""Those that can hold at once: nothing stored, a foreign secret and a record exclude each other."""
+UNLISTED = {"truth_is_unreadable", "stored_token_is_dead", "issuer_has_changed"}
+PAIRS = [
+    pair
+    for pair in combinations(FACTS, 2)
+    if not (pair[0] in STATES_OF_THE_STORE and pair[1] in OF_A_RECORD)
+    and not (pair[0] in UNLISTED and pair[1] == "permissions_have_changed")
+]
+"""Those that can hold at once: nothing stored, a foreign secret and a record exclude each other.
+
+So do permissions and whatever leaves no live token on the configured issuer's list.
+"""
 
 
 def a_snapshot_with(*facts: str) -> Snapshot:
