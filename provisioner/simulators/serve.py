@@ -6,6 +6,7 @@
 import argparse
 import os
 import signal
+import sys
 from pathlib import Path
 from threading import Event
 
@@ -31,7 +32,8 @@ def main(arguments: list[str] | None = None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: leave.set())
     with ManagementApi(cluster, port=options.port) as api:
-        print(f"management API {api.url}\nInfluxDB 3 {api.influxdb3}\ndata plane {api.query_url}", flush=True)
+        sys.stdout.write(f"management API {api.url}\nInfluxDB 3 {api.influxdb3}\ndata plane {api.query_url}\n")
+        sys.stdout.flush()
         leave.wait()
 
 
