@@ -4,8 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from platform import node
+from typing import Final
 
 from provisioner.catalog import make_issuer, make_store
+from provisioner.domain.election import Elector, Terms
+from provisioner.engine.candidate import Candidate
 from provisioner.engine.observed import ObservedIssuer, ObservedStore
 from provisioner.engine.recall import Recall
 from provisioner.engine.service import Service
@@ -13,6 +17,7 @@ from provisioner.engine.world import World, never
 from provisioner.issuers.credential import ManagedCredential
 from provisioner.ports.clock import Clock
 from provisioner.ports.issuer import Issuer
+from provisioner.ports.lease import Lease
 from provisioner.ports.observer import Observer
 from provisioner.ports.store import Store
 from provisioner.runtime.clock import SystemClock
@@ -21,6 +26,9 @@ from provisioner.settings.fail_point import FailPoint, fail_point
 from provisioner.settings.load import Settings, load_settings
 from provisioner.telemetry.logs import LogObserver, configure_logging
 from provisioner.telemetry.observers import Observers
+
+_TRIES: Final = 3
+"""So many requests fit between a renewal and the deadline of the next one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +73,33 @@ def opened(
             recall=recall or Recall(),
         )
         yield Application(settings=settings, settings_path=path, world=world, service=service)
+
+
+def lease_of(settings: Settings, clock: Clock) -> Lease:
+    """Give the lease that decides who leads. Raises ConfigurationError where no cluster is found."""
+    from provisioner.runtime.lease_kubernetes import KubernetesLease
+
+    election = settings.leader_election
+    timeout = election.renew_deadline / _TRIES
+    return KubernetesLease(election.lease_name, election.namespace, request_timeout=timeout, clock=clock)
+
+
+def candidate_of(
+    application: Application, clock: Clock, changed: Callable[[bool], None], stack: ExitStack
+) -> Candidate | None:
+    """Give this process as a candidate for leading, not started yet; None without leader election."""
+    election = application.settings.leader_election
+    if not election.enabled:
+        return None
+    terms = Terms(
+        lease_duration=election.lease_duration,
+        renew_deadline=election.renew_deadline,
+        retry_period=election.retry_period,
+    )
+    lease = stack.enter_context(closing(lease_of(application.settings, clock)))
+    identity = f"{node()}_{application.world.entropy.rotation_id()}"  # a pod's host name is its own
+    elector = Elector(identity=identity, terms=terms)
+    return Candidate(lease, elector, clock=clock, observe=application.world.observe, changed=changed)
 
 
 def _world(

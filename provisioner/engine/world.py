@@ -26,7 +26,12 @@ class World:
     entropy: Entropy
     observe: Observer
     finish_by: Callable[[], float | None] = never
-    """The monotonic moment by which all work must have ended, once somebody asked us to leave."""
+    """The monotonic moment by which all work must have ended, once somebody asked us to leave, or our lease ends."""
+
+    def may_begin(self) -> bool:
+        """Tell whether a step may be begun: not after the moment by which all work must have ended."""
+        finish_by = self.finish_by()
+        return finish_by is None or self.clock.monotonic() < finish_by
 
     def deadline(self, patience: timedelta) -> "Deadline":
         """Start a deadline ``patience`` from now."""

@@ -34,5 +34,8 @@ class Lease(Protocol):
         written, or may yet be, but never over another version.
         """
 
+    def check(self) -> None:
+        """See whether we may read, create and update it, changing nothing; raises as these do."""
+
     def close(self) -> None:
         """Let go of connections."""

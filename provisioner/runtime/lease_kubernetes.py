@@ -5,7 +5,7 @@ or ``~/.kube/config``. The token is read again from its file when the server no 
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from copy import deepcopy
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -47,7 +47,7 @@ class KubernetesLease:
 
     def __init__(self, name: str, namespace: str | None, *, request_timeout: timedelta, clock: Clock) -> None:
         """Take which lease; without a namespace it is our own. Raises ConfigurationError where no cluster is found."""
-        self._client = _client(request_timeout)
+        self._client, self._timeout = _client(request_timeout), request_timeout
         self._lease, self._clock = name, clock
         self._namespace = namespace or self._client.namespace
         self._seen: Lease | None = None
@@ -71,19 +71,35 @@ class KubernetesLease:
 
     def create(self, claim: Claim) -> LeaseRecord:
         """Create the lease; raises LeaseConflictError when there is one."""
+        return self._noted(self._create(self._client, claim))
+
+    def update(self, claim: Claim, version: str) -> LeaseRecord:
+        """Write the lease if it is still in that version; labels, owners and the like stay as they were seen."""
+        return self._noted(self._update(self._client, claim, version))
+
+    def check(self) -> None:
+        """See whether we may read, create and update it: the server is asked to try, and to keep nothing of it."""
+        record = self.read()
+        with closing(_client(self._timeout, dry_run=True)) as trying:
+            claim = Claim(holder=NOBODY, duration=timedelta(seconds=1), transitions=record.transitions if record else 0)
+            with suppress(LeaseConflictError):
+                self._create(trying, claim)
+            with suppress(LeaseConflictError, LeaseGoneError):
+                self._update(trying, claim, record.version if record else "1")
+
+    def _create(self, client: "Client", claim: Claim) -> "Lease":
         from lightkube.models.meta_v1 import ObjectMeta
         from lightkube.resources.coordination_v1 import Lease
 
         lease = Lease(metadata=ObjectMeta(name=self._lease, namespace=self._namespace))
         self._fill(lease, claim)
         try:
-            return self._noted(self._asked("create", lambda: self._client.create(lease)))
+            return self._asked("create", lambda: client.create(lease))
         except LeaseGoneError:
             why = f"the namespace {self._namespace} is not there: create it, or set leader_election.namespace"
         raise LeaseRefusedError(f"could not create the lease {self.name}: {why}")
 
-    def update(self, claim: Claim, version: str) -> LeaseRecord:
-        """Write the lease if it is still in that version; labels, owners and the like stay as they were seen."""
+    def _update(self, client: "Client", claim: Claim, version: str) -> "Lease":
         from lightkube.models.meta_v1 import ObjectMeta
         from lightkube.resources.coordination_v1 import Lease
 
@@ -91,7 +107,7 @@ class KubernetesLease:
         if lease.metadata is not None:
             lease.metadata.resourceVersion, lease.metadata.managedFields = version, None
         self._fill(lease, claim)
-        return self._noted(self._asked("update", lambda: self._client.replace(lease)))
+        return self._asked("update", lambda: client.replace(lease))
 
     def close(self) -> None:
         """Let go of connections."""
@@ -163,7 +179,7 @@ def _answered(what: str, status: int, message: str) -> ProvisionerError:
     return LeaseUnavailableError(told)
 
 
-def _client(request_timeout: timedelta) -> "Client":
+def _client(request_timeout: timedelta, *, dry_run: bool = False) -> "Client":
     """Give a client that gives up in time; what is wrong with how to reach the cluster is the operator's to mend."""
     import httpx2
     import msgspec
@@ -176,7 +192,7 @@ def _client(request_timeout: timedelta) -> "Client":
     with suppress(msgspec.MsgspecError, yaml.YAMLError, httpx2.InvalidURL, ValueError, TypeError, AttributeError):
         try:
             config = KubeConfig.from_env()
-            return Client(config, timeout=httpx2.Timeout(seconds), field_manager=MANAGER)
+            return Client(config, timeout=httpx2.Timeout(seconds), field_manager=MANAGER, dry_run=dry_run)
         except AssertionError:
             why = "the context of its configuration names no user"
         except LookupError:

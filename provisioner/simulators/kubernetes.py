@@ -4,7 +4,8 @@ It answers as a real one (1.36) was measured to, for the kinds that this project
 StatefulSets, DaemonSets, Pods, and Events of events.k8s.io. Thread-safe.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -191,6 +192,16 @@ class Kubernetes:
             self._version += 1
         details = key.details()
         return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+
+    @contextmanager
+    def trying_only(self) -> Iterator[None]:
+        """Keep nothing of what is done inside."""
+        with self._lock:
+            objects, version = deepcopy(self._objects), self._version
+            try:
+                yield
+            finally:
+                self._objects, self._version = objects, version
 
     # --- what happens in the cluster ----------------------------------------------------------------
 

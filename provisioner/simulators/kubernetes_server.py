@@ -5,6 +5,7 @@ which a real client in another process finds the server.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -169,7 +170,8 @@ class KubernetesServer(LoopbackServer):
         """Carry it out, and let happen what is in the way."""
         if fault is not None and fault in _REJECTIONS:
             raise _REJECTIONS[fault]
-        body = "{}" if fault in _BEFORE else dumps(self._carried_out(asked, sent))
+        with self.cluster.trying_only() if sent.dry_run else nullcontext():
+            body = "{}" if fault in _BEFORE else dumps(self._carried_out(asked, sent))
         match fault:
             case Fault.UNREACHABLE | Fault.LOST:
                 return Answer("", breaks=True)
@@ -230,7 +232,9 @@ class KubernetesServer(LoopbackServer):
             async def serve(request: Request, namespace: str, name: str = "", plural: str = plural) -> Any:  # noqa: ANN401  # see below
                 scheme, _, token = request.headers.get("authorization", "").partition(" ")
                 media = request.headers.get("content-type", "").partition(";")[0]
-                sent = Sent(token if scheme == "Bearer" else "", media, await request.body())
+                sent = Sent(
+                    token if scheme == "Bearer" else "", media, await request.body(), "dryRun" in request.query_params
+                )
                 answer = await run_in_threadpool(self.answer, request.method, plural, namespace, name, sent)
                 return _response(answer)
 
@@ -250,6 +254,7 @@ class Sent:
     token: str = field(repr=False)
     kind: str
     body: bytes
+    dry_run: bool = False
 
     def object(self) -> Object:
         """Read the body."""

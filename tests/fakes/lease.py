@@ -82,6 +82,10 @@ class FakeLease:
 
         return self._written("update", write)
 
+    def check(self) -> None:
+        """See whether everything is allowed."""
+        self.read()
+
     def close(self) -> None:
         """Hold nothing."""
 
