@@ -13,7 +13,7 @@ from provisioner.engine.candidate import Candidate
 from provisioner.engine.observed import ObservedIssuer, ObservedStore
 from provisioner.engine.recall import Recall
 from provisioner.engine.service import Service
-from provisioner.engine.world import World, never
+from provisioner.engine.world import World, always, never
 from provisioner.issuers.credential import ManagedCredential
 from provisioner.ports.clock import Clock
 from provisioner.ports.issuer import Issuer
@@ -49,6 +49,7 @@ def opened(
     recall: Recall | None = None,
     clock: Clock | None = None,
     finish_by: Callable[[], float | None] = never,
+    may_act: Callable[[], bool] = always,
     watch: Observer | None = None,
 ) -> Iterator[Application]:
     """Read the configuration and build everything it names; close it all at the end.
@@ -62,7 +63,8 @@ def opened(
     configure_logging(settings.log.format, settings.log.level if logs else "warning")
     observe = Observers(LogObserver(), *([watch] if watch is not None else []))
     with ExitStack() as stack:
-        world = _world(settings, stack, observe, clock or SystemClock(), finish_by)
+        world = _world(settings, stack, observe, clock or SystemClock())
+        world = replace(world, finish_by=finish_by, may_act=may_act)
         if point is not None:
             world = _dying(world, point)
         service = Service(
@@ -102,9 +104,7 @@ def candidate_of(
     return Candidate(lease, elector, clock=clock, observe=application.world.observe, changed=changed)
 
 
-def _world(
-    settings: Settings, stack: ExitStack, observe: Observer, clock: Clock, finish_by: Callable[[], float | None]
-) -> World:
+def _world(settings: Settings, stack: ExitStack, observe: Observer, clock: Clock) -> World:
     stores: dict[str, Store] = {
         name: ObservedStore(stack.enter_context(closing(make_store(name, store, clock))), observe)
         for name, store in settings.stores.items()
@@ -115,9 +115,7 @@ def _world(
         )
         for name, issuer in settings.issuers.items()
     }
-    return World(
-        issuers=issuers, stores=stores, clock=clock, entropy=SystemEntropy(), observe=observe, finish_by=finish_by
-    )
+    return World(issuers=issuers, stores=stores, clock=clock, entropy=SystemEntropy(), observe=observe)
 
 
 def _credential(settings: Settings, issuer: str, stores: Mapping[str, Store]) -> ManagedCredential | None:

@@ -164,6 +164,7 @@ class Daemon:
                 recall=self._recall,
                 clock=self._clock,
                 finish_by=self._must_finish_by,
+                may_act=self.may_act,
                 watch=self._watch,
             )
         )

@@ -54,7 +54,7 @@ class Outcome:
 def reconcile(
     world: World, token: ManagedToken, listings: Listings, *, memory: Memory, trigger: Trigger | None = None
 ) -> Outcome:
-    """Take steps until the decision is to rest, or no more may be begun. Trouble outside is said, not raised."""
+    """Take steps until the decision is to rest, or somebody else is to act. Trouble outside is said, not raised."""
     just_read: Stored | None = None
     looked_at: Snapshot | None = None
     failures: list[str] = []
@@ -75,7 +75,7 @@ def reconcile(
             decision = decide(snapshot, world.clock.now())
             break
         _tell(world, token, decision)
-        if not world.may_begin():  # who leads now, or the next process, takes it from here
+        if not world.may_act():  # who leads now takes it from here
             break
         looked_at = snapshot if isinstance(step, Confirm) else None  # that is a read like another
         try:

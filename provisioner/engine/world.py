@@ -16,6 +16,11 @@ def never() -> float | None:
     return None
 
 
+def always() -> bool:
+    """Say yes: no other process is to act in our place."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """The ports that one process acts through."""
@@ -27,11 +32,8 @@ class World:
     observe: Observer
     finish_by: Callable[[], float | None] = never
     """The monotonic moment by which all work must have ended, once somebody asked us to leave, or our lease ends."""
-
-    def may_begin(self) -> bool:
-        """Tell whether a step may be begun: not after the moment by which all work must have ended."""
-        finish_by = self.finish_by()
-        return finish_by is None or self.clock.monotonic() < finish_by
+    may_act: Callable[[], bool] = always
+    """Whether this process is the one that acts now: no step is begun while it is not."""
 
     def deadline(self, patience: timedelta) -> "Deadline":
         """Start a deadline ``patience`` from now."""

@@ -1,4 +1,4 @@
-"""Work begins no further step once it must have ended: because the process leaves, or because its lease ends."""
+"""Work begins no further step while another process leads, and waits no longer than its lease lasts."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -10,17 +10,15 @@ from provisioner.engine.reconcile import reconcile
 from tests.rig import Rig
 
 
-def test_nothing_is_begun_after_the_moment_to_finish_by() -> None:
-    """It looks and says what it would do; before the moment it does it."""
-    rig = Rig()
-    moment = rig.clock.monotonic() + 10
-    world = replace(rig.worlds[0], finish_by=lambda: moment)
-    rig.clock.advance(timedelta(seconds=10))
+def test_nothing_is_begun_while_another_process_leads() -> None:
+    """It looks and says what it would do; once it leads, it does it."""
+    rig, leads = Rig(), False
+    world = replace(rig.worlds[0], may_act=lambda: leads)
     outcome = reconcile(world, rig.token, Listings(world), memory=Memory())
     assert isinstance(outcome.decision.step, Mint)
     assert (outcome.changed, outcome.failures) == (0, ())
     assert rig.issuer.faults.calls["create"] == 0
-    moment = rig.clock.monotonic() + 10
+    leads = True
     assert reconcile(world, rig.token, Listings(world), memory=outcome.memory).changed == 1
 
 
