@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from provisioner.domain.errors import ProvisionerError
 from provisioner.domain.model import ManagedToken
 from provisioner.engine.world import World
+from provisioner.ports.lease import Lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +14,7 @@ class Inspected:
     """One line of ``check``."""
 
     kind: str
-    """``issuer`` or ``store``."""
+    """``issuer``, ``store`` or ``lease``."""
     name: str
     ok: bool
     message: str
@@ -25,6 +26,17 @@ def inspect(world: World, tokens: Sequence[ManagedToken]) -> tuple[Inspected, ..
     for name in world.stores:
         lines += _store(world, name, tokens)
     return tuple(lines)
+
+
+def inspect_lease(lease: Lease) -> Inspected:
+    """See whether this process could lead: nothing is changed, and who leads goes on."""
+    try:
+        lease.check()
+        record = lease.read()
+    except ProvisionerError as error:
+        return Inspected(kind="lease", name=lease.name, ok=False, message=str(error))
+    now = "there is none yet" if record is None else f"held by {record.holder}" if record.holder else "held by nobody"
+    return Inspected(kind="lease", name=lease.name, ok=True, message=f"can be read, created and updated; {now}")
 
 
 def _issuer(world: World, name: str) -> Inspected:
