@@ -49,6 +49,10 @@ format: setup ## Put the code into its canonical form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: chart
+chart: setup ## Write anew what the chart has from elsewhere: the schema of `config`, the copy of the alerts
+	$(BIN)/python -m tests.deploy.values_schema
+
 .PHONY: lock
 lock: setup ## Lock the dependencies anew, with hashes and without addresses; the image's are a part of them
 	$(BIN)/uv pip compile $(LOCKED) --upgrade --all-extras --group dev --group deploy --output-file requirements.lock pyproject.toml
