@@ -54,6 +54,9 @@ def values_schema() -> str:
         part = config["properties"][name]
         for limit in ("minItems", "minProperties"):
             part.pop(limit, None)
+        part["type"] = [part["type"], "null"]
+        if "pattern" in part:
+            part["pattern"] = f"^$|{part['pattern']}"
     config["required"] = sorted(set(config.get("required", ())) - set(_LATER))
     schema["properties"]["config"] = {key: value for key, value in config.items() if key != "$schema"}
     schema["$defs"] = definitions
