@@ -1,5 +1,7 @@
 """The chart: what it says when values are missing or wrong, and that what it makes is what Kubernetes and we accept."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,7 +11,7 @@ import yaml
 from provisioner.settings.load import load_settings
 from tests.deploy import schemas
 from tests.deploy.rendered import FULL, MINIMAL, chart, container, examples, of_kind, one, overlay
-from tests.deploy.tools import CHART, ToolError, helm
+from tests.deploy.tools import CHART, ROOT, ToolError, helm
 from tests.deploy.values_schema import SCHEMA, values_schema
 
 NEEDED: Final = ("config.instance", "config.issuers", "config.stores", "config.tokens")
@@ -177,6 +179,25 @@ def test_traffic_comes_in_at_one_port_and_goes_out_where_it_is_allowed() -> None
     assert [rule["ports"][0]["port"] for rule in full["egress"]] == [53, 443, 8200]
     selector = one("Deployment", chart(FULL))["spec"]["selector"]
     assert [each["spec"]["podSelector"] for each in of_kind("NetworkPolicy", chart(FULL))] == [selector]
+
+
+def test_every_value_is_in_the_documentation() -> None:
+    """The table names each value that the schema knows, and no other."""
+    text = (ROOT / "docs" / "kubernetes.md").read_text()
+    _, _, table = text.partition("## Values")
+    first_columns = [line.split("|")[1] for line in table.partition("\n## ")[0].splitlines() if line.startswith("| `")]
+
+    named = {name.partition(".")[0] for column in first_columns for name in re.findall(r"`([\w.]+)`", column)}
+    assert named == set(json.loads(SCHEMA.read_text())["properties"]) - {"global"}
+
+
+def test_the_values_in_the_documentation_work(tmp_path: Path) -> None:
+    """Who copies them has an installation."""
+    (block,) = re.findall(r"```yaml\n(image:.*?)```", (ROOT / "docs" / "kubernetes.md").read_text(), re.DOTALL)
+    file = tmp_path / "values.yaml"
+    file.write_text(block)
+
+    assert one("ConfigMap", chart(file))["data"] == one("ConfigMap", chart(MINIMAL))["data"]
 
 
 def known_today(text: str) -> str:
