@@ -252,6 +252,8 @@ class Listing:
     """Whether the permissions of a token can be changed in place, without a new token."""
     credential: str | None = None
     """The rotation of the managed token with which the issuer was asked; None: it was asked with another credential."""
+    warnings: tuple[str, ...] = ()
+    """What an operator should know of how it was asked; ``check`` shows them."""
     asked_at: datetime | None = None
     """When it was asked for, by our clock: what was made later need not be on it. None: now."""
 
