@@ -123,8 +123,9 @@ class Rig:
         """Let the issuers turn away who has no credential; an operator has one."""
         own, string = self.issuer.add("the operator's own", None)
         self.initial = SecretText(string)
+        self.issuer.tokens[own.token_id] = replace(own, created_at=self.clock.now() - timedelta(days=1))
         self.invariants.expect_foreign(token_id=own.token_id)
-        self.former.believes = self.issuer
+        self.former.believes, self.issuer.believes = self.issuer, self.former
         for issuer in (self.issuer, self.former):
             if issuer.name in self.token.credential_of:
                 issuer.credential = RigCredential(self)

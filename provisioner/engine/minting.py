@@ -17,6 +17,7 @@ from provisioner.domain.errors import (
 )
 from provisioner.domain.mark import Mark
 from provisioner.domain.model import CreateRequest, IssuedToken, MintedToken, Record, Stored, Unreadable
+from provisioner.domain.secret import SecretText
 from provisioner.domain.slots import requests_kept
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Mint
@@ -64,7 +65,7 @@ class Rotation:
         self._issuer = world.issuers[self._token.issuer]
         self._store = world.stores[self._token.primary.store]
         self._deadline = world.deadline(self._token.rotation_timeout)
-        self._is_pressing = _is_pressing(snapshot, world.clock.now())
+        self._stored, self._is_pressing = snapshot.record, _is_pressing(snapshot, world.clock.now())
         self._phases: dict[str, timedelta] = {}
         self._created_at = world.clock.now()
         self.mark = Mark(owner=self._token.owner, rotation_id=world.entropy.rotation_id())
@@ -74,7 +75,7 @@ class Rotation:
     def run(self) -> Rotated:
         """Carry the rotation through; raises AttemptFailedError naming the phase that failed and why."""
         started = self._world.clock.monotonic()
-        self._phase("preflight", lambda: self._store.preflight(self._token.primary))
+        self._phase("preflight", self._preflight)
         self._announce()
         minted, expires_at = self._phase("create", self._create)
         self._phase("prove", lambda: self._prove(minted))
@@ -83,6 +84,23 @@ class Rotation:
         stored = self._phase("read back", lambda: self._read_back(record))
         self._world.observe(self._finished(started))
         return Rotated(record=record, issued=self._issued(minted, expires_at), stored=stored)
+
+    def _preflight(self) -> None:
+        """See that the commit would be accepted; and that those would answer whose word the new token needs.
+
+        Without that a token would be made and revoked at every try, for as long as another issuer is down.
+        """
+        if self._stored is not None and not self._is_pressing:
+            for name in self._token.credential_of:
+                if name != self._token.issuer:
+                    self._may_answer(name, self._stored.token)
+        self._store.preflight(self._token.primary)
+
+    def _may_answer(self, name: str, string: SecretText) -> None:
+        try:
+            self._world.issuers[name].accepts(string)  # whatever it says: it would say something of a new one, too
+        except (IssuerUnavailableError, IssuerRefusedError) as error:
+            raise AttemptFailedError(f"issuer {name}, which is called with this token: {error}") from error
 
     def _phase(self, name: str, work: Callable[[], T]) -> T:
         started = self._world.clock.monotonic()

@@ -39,6 +39,8 @@ class FakeIssuer:
     bars_new: bool = False
     """Whether whoever calls with a token that is created from now on is turned away, though the token works."""
     barred: set[str] = field(default_factory=set)
+    let_in: set[str] = field(default_factory=set)
+    """Who got in once is known: a lag that begins later does not shut them out."""
     activation_lag: timedelta = timedelta(0)
     stale: timedelta = timedelta(0)
     forget_expiry: bool = False
@@ -203,8 +205,17 @@ class FakeIssuer:
 
     def lets_in(self, string: str) -> bool:
         """Tell whether it may be called with that string."""
-        known = self.works(string) or (self.believes is not None and self.believes.works(string))
-        return known and string not in self.barred
+        if string in self.barred:
+            return False
+        if any(issuer.works(string) for issuer in (self, self.believes) if issuer is not None):
+            self.let_in.add(string)
+            return True
+        return string in self.let_in and any(
+            issuer.strings[token_id] == string and token.is_live(self.clock.now())
+            for issuer in (self, self.believes)
+            if issuer is not None
+            for token_id, token in issuer.tokens.items()
+        )
 
     def _admit(self) -> str | None:
         """Let in who presents a live token; give the rotation that made it, when it is one of ours."""
