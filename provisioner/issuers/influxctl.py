@@ -42,7 +42,8 @@ _LOGIN: Final = re.compile(
 )
 _UNAUTHENTICATED: Final = re.compile(
     r"unauthenticated|unauthori[sz]ed|not (?:logged|authenticated)|permission_?denied|forbidden|\b40[13]\b"
-    r"|(?:token|credential)s? (?:is |are |has |have )?(?:expired|revoked|invalid|missing)|invalid (?:token|credential)",
+    r"|(?:token|credential)s? (?:is |are |has |have )?(?:been )?(?:expired|revoked|invalid|missing)"
+    r"|invalid (?:token|credential)",
     re.IGNORECASE,
 )
 _LOGS_IN: Final = re.compile(
