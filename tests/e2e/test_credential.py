@@ -18,8 +18,9 @@ from tests.crash.leaks import leaks
 from tests.site import SHORT_LIVES, Site, a_site
 
 NAMES = ("root", "telegraf", "grafana")
-LIVES = SHORT_LIVES | {"ttl": "14s", "verify_timeout": "4s", "rotation_timeout": "4s", "orphan_quiet_period": "5s"}
-OFTEN = timedelta(milliseconds=15)
+LIVES: dict[str, object] = dict(SHORT_LIVES)
+_SELDOM = 10
+OFTEN = timedelta(milliseconds=40)
 
 
 def a_guarded_site(folder: Path, bao: OpenBao) -> tuple[Site, str]:
@@ -54,7 +55,8 @@ class Watch:
         self.without_credential += not self._site.cluster.authenticate(string) and not self._site.cluster.authenticate(
             str(self._site.stored("root")["token"])  # it may have been replaced, and revoked, since it was read
         )
-        for name in NAMES:
+        self.seen["root"].add(string)
+        for name in NAMES[1:] if self.samples % _SELDOM == 0 else ():
             self.seen[name].add(str(self._site.stored(name)["token"]))
 
     def look_at_children(self) -> None:

@@ -10,6 +10,7 @@ from provisioner.domain.model import Destination, Record, Trigger
 from provisioner.domain.record import read_document
 from provisioner.domain.secret import SecretText
 from provisioner.engine.gather import Listings
+from provisioner.engine.inspection import inspect
 from provisioner.engine.reconcile import reconcile
 from provisioner.ports.credential import Presented
 from tests.builders import DAY, HOUR, MINUTE, OTHER_PLACE, PLACE, SECOND, a_token
@@ -445,3 +446,45 @@ def test_damaged_record_is_still_a_credential(field: str) -> None:
     rig.reconcile()
     rig.invariants.locked_out = False
     rig.settle()
+
+
+# --- what `check` says of it --------------------------------------------------------------------------
+
+
+def lines_of(rig: Rig) -> list[tuple[bool, str]]:
+    """What ``check`` says of the issuer that is called with the token."""
+    lines = inspect(rig.worlds[0], [rig.token])
+    return [(line.ok, line.message) for line in lines if line.name == "cluster"]
+
+
+def test_check_names_the_managed_token() -> None:
+    """An issuer that was called with the stored token says so."""
+    ((ok, message),) = lines_of(credentialed())
+    assert ok
+    assert message.endswith("called with its managed token telegraf")
+
+
+def test_check_names_the_initial_credential() -> None:
+    """Before anything is stored it is called with the initial one: that is no failure."""
+    ((ok, message),) = lines_of(bootstrapped())
+    assert ok
+    assert message.endswith("called with the initial credential: take it away once telegraf is stored and used")
+
+
+def test_check_fails_where_the_stored_one_was_refused() -> None:
+    """A stored credential that its issuer turned away is a failure, though the initial one works."""
+    rig = credentialed(keeps_initial=True)
+    rig.store.put_by_hand(PLACE.path, dict(rig.store.document(PLACE.path) or {}) | {"token": "nobody's"})
+    (called, refused) = lines_of(rig)
+    assert called[0]
+    assert not refused[0]
+    assert refused[1].startswith("the managed token telegraf is stored, and was refused")
+    rig.invariants.requests_forgotten = True
+
+
+def test_check_knows_nothing_of_others() -> None:
+    """An issuer that is called with no token of ours has nothing to say of that."""
+    rig = credentialed()
+    ((_, message),) = lines_of(Rig())
+    assert "called with" not in message
+    assert len(inspect(rig.worlds[0], [])) >= 2
