@@ -1,4 +1,4 @@
-"""What must not be done although the invariants would survive it: rules over acts, as I1 to I7 are over states.
+"""What must not be done although the invariants would survive it: rules over acts, as I1 to I8 are over states.
 
 They too look at the ground truth. Every test of the protocol runs them, through ``tests.invariants``.
 """
