@@ -17,7 +17,8 @@ import hvac
 import yaml
 
 from provisioner.runtime.clock import SystemClock
-from provisioner.simulators.cluster import Cluster, ClusterToken
+from provisioner.simulators.cluster import Cluster
+from provisioner.simulators.cluster_token import ClusterToken
 from provisioner.simulators.openbao import OpenBao
 
 COMMAND = Path(sys.executable).parent / "provisioner"

@@ -1,154 +1,161 @@
 """The state of a simulated InfluxDB cluster: one JSON file under a lock, shared by the programs that speak for it.
 
-Only a hash of a token's string is kept: what is lost here is lost, as in a real cluster. Standard library only, so that
-the influxctl look-alike starts fast.
+Only hashes of a token's string are kept: what is lost here is lost, as in a real cluster. Standard library only, so
+that the influxctl look-alike starts fast.
 """
 
-import base64
 import fcntl
-import hashlib
 import json
 import os
-import secrets
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+from provisioner.domain.errors import ConfigurationError
 from provisioner.runtime.clock import SystemClock
+from provisioner.simulators.cluster_token import (
+    ClusterToken,
+    Kind,
+    Permission,
+    digest_of,
+    new_token,
+    numbered,
+    read_token,
+)
+from provisioner.simulators.knobs import Knobs
 
-PREFIX_LENGTH: Final = 9
-_SECRET_BYTES: Final = 48
+OPERATOR: Final = "_admin"
+"""The name of InfluxDB 3's first token."""
+OPERATOR_ID: Final = 0
+_LONG_AGO: Final = timedelta(days=30)
 _FULL: Final = Path("/dev/full")
 """The system's own full disk: what is written there fails as it would on a real one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClusterToken:
-    """A management token as the cluster knows it."""
-
-    token_id: str
-    digest: str
-    """SHA-256 of the string."""
-    prefix: str
-    description: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None = None
-
-    def is_live(self, now: datetime) -> bool:
-        """Tell whether it is neither revoked nor expired."""
-        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Knobs:
-    """What goes wrong. Counts go down with each use; everything else stays until it is changed."""
-
-    latency: float = 0.0
-    """Seconds before anything is done."""
-    activation_lag: float = 0.0
-    """Seconds until a new token works."""
-    stale_list: float = 0.0
-    """Seconds by which the list lags behind."""
-    fail_create: int = 0
-    """That many creates fail before they have an effect; the same for the next two."""
-    fail_list: int = 0
-    fail_revoke: int = 0
-    lose_answer: int = 0
-    """That many creates take effect, and answer with an error."""
-    hang_create: int = 0
-    """That many creates take effect, and never answer; the same for the next two, without an effect."""
-    hang_list: int = 0
-    hang_revoke: int = 0
-    cut_output: int = 0
-    """That many creates or lists have their effect, print half of their JSON, and end as if all were well."""
-    forget_expiry: int = 0
-    """That many creates ignore the expiry that was asked for."""
-    kill_caller_before_create: int = 0
-    """Before that many creates the calling process is killed with SIGKILL, and nothing is created; so for revoke."""
-    kill_caller_before_revoke: int = 0
-    kill_caller_after_create: int = 0
-    """That many creates take effect, and kill the calling process instead of answering; so for revoke."""
-    kill_caller_after_revoke: int = 0
-    die_after_create: int = 0
-    """That many creates take effect, and influxctl itself dies of SIGKILL before it answers; so for revoke."""
-    die_after_revoke: int = 0
-    disk_full: bool = False
-    """Whether nothing more can be kept: creates and revocations fail without an effect."""
-    unauthenticated: bool = False
-    """Whether influxctl has no usable credential: it starts a device login and waits."""
-    http_status: int = 0
-    """The management API answers this, 0: as it should."""
-    style: str = "object"
-    """How create and list print JSON: object, wrapped, array, camel, rfc3339, or text (create alone)."""
-    warn: str = "stderr"
-    """Where warn lines go: stderr, stdout or none."""
-    secret_key: str = "token"  # noqa: S105  # the name of a key
-    """The key under which create prints the token string."""
+class NameTakenError(Exception):
+    """Another admin token has that name."""
 
 
 class Cluster:
-    """Creates, lists, revokes and authenticates management tokens, for any number of processes at once."""
+    """Creates, lists, revokes and authenticates tokens of every kind, for any number of processes at once."""
 
     def __init__(self, directory: Path, now: Callable[[], datetime] | None = None) -> None:
         """Take where the state is; the directory is made when it is not there."""
         self._directory, self._now = directory, now or SystemClock().now
         directory.mkdir(parents=True, exist_ok=True)
 
-    def create(self, description: str, expires_at: datetime | None) -> tuple[ClusterToken, str]:
-        """Create a token; its string is returned and kept nowhere. Raises OSError when the state cannot be written."""
-        string = "M.V1." + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode()
-        token = ClusterToken(
-            token_id=str(uuid.uuid4()),
-            digest=_digest(string),
-            prefix=string[:PREFIX_LENGTH],
-            description=description,
-            created_at=self._now(),
-            expires_at=expires_at,
+    def now(self) -> datetime:
+        """Give the time by the cluster's own clock."""
+        return self._now() + timedelta(seconds=self.knobs().clock_ahead)
+
+    def create(
+        self,
+        description: str,
+        expires_at: datetime | None,
+        *,
+        kind: Kind = Kind.MANAGEMENT,
+        permissions: tuple[Permission, ...] = (),
+    ) -> tuple[ClusterToken, str]:
+        """Create a token; its string is returned and kept nowhere.
+
+        Raises NameTakenError when an admin token of that name is not deleted, OSError when the state cannot be written.
+        """
+        token, string = new_token(
+            kind, description, created_at=self.now(), expires_at=expires_at, permissions=permissions
         )
         with self._state() as tokens:
+            if kind is Kind.ADMIN:
+                token = _next(token, tokens)
             tokens.append(token)
         return token, string
 
-    def tokens(self) -> tuple[ClusterToken, ...]:
-        """Give every token, as the list shows it: late, when that knob is set."""
+    def operator(self, kind: Literal["management", "admin"]) -> str:
+        """Give the string of a token that a person made by hand long ago: without a mark and without an expiry.
+
+        InfluxDB 3 has one operator token, ``_admin``: asked for it again, this regenerates it, and the string before
+        is dead.
+        """
+        made_at = self.now() - _LONG_AGO
+        if kind == "management":
+            token, string = new_token(Kind.MANAGEMENT, "made by hand", created_at=made_at)
+        else:
+            token, string = new_token(Kind.ADMIN, OPERATOR, created_at=made_at)
+            token = numbered(token, OPERATOR_ID)
         with self._state() as tokens:
-            known = tuple(tokens)
+            tokens[:] = [*(other for other in tokens if other.token_id != token.token_id), token]
+        return string
+
+    def tokens(self, kind: Kind | None = None) -> tuple[ClusterToken, ...]:
+        """Give every token of a kind, or of all, as the list shows it: late, when that knob is set."""
+        with self._state() as tokens:
+            known = tuple(token for token in tokens if kind is None or token.kind is kind)
         lag = self.knobs().stale_list
-        seen_until = self._now() - timedelta(seconds=lag)
+        seen_until = self.now() - timedelta(seconds=lag)
         return (
             known if lag <= 0 else tuple(_as_of(token, seen_until) for token in known if token.created_at <= seen_until)
         )
 
+    def find(self, kind: Kind, token_id: str) -> ClusterToken | None:
+        """Give a token as it is now."""
+        with self._state() as tokens:
+            return next((token for token in tokens if token.kind is kind and token.token_id == token_id), None)
+
+    def named(self, name: str) -> ClusterToken | None:
+        """Give the admin token that has that name now."""
+        with self._state() as tokens:
+            return _named(name, tokens)
+
     def revoke(self, token_id: str) -> bool:
         """Revoke a token for good; False when there is none with that id. Raises OSError as ``create`` does."""
+        now = self.now()
+        return self._change(token_id, lambda token: replace(token, revoked_at=token.revoked_at or now)) is not None
+
+    def edit(
+        self, token_id: str, *, description: str | None = None, permissions: tuple[Permission, ...] | None = None
+    ) -> ClusterToken | None:
+        """Change what is given of a token; None when there is none with that id. Raises OSError as ``create`` does."""
+
+        def edited(token: ClusterToken) -> ClusterToken:
+            return replace(
+                token,
+                description=token.description if description is None else description,
+                permissions=token.permissions if permissions is None else permissions,
+            )
+
+        return self._change(token_id, edited)
+
+    def authenticated(self, string: str) -> ClusterToken | None:
+        """Give the live token with that string, once it has become active."""
+        digest, now = digest_of(string), self.now()
+        active_since = now - timedelta(seconds=self.knobs().activation_lag)
         with self._state() as tokens:
-            for index, token in enumerate(tokens):
-                if token.token_id == token_id:
-                    tokens[index] = replace(token, revoked_at=token.revoked_at or self._now())
-                    return True
-        return False
+            found = next((token for token in tokens if token.digest == digest), None)
+        return found if found is not None and found.is_live(now) and found.created_at <= active_since else None
 
     def authenticate(self, string: str) -> bool:
         """Tell whether that string is a live token which has become active."""
-        digest, now = _digest(string), self._now()
-        active_since = now - timedelta(seconds=self.knobs().activation_lag)
-        with self._state() as tokens:
-            return any(
-                token.digest == digest and token.is_live(now) and token.created_at <= active_since for token in tokens
-            )
+        return self.authenticated(string) is not None
+
+    def instance(self) -> str:
+        """Give the UUID of this cluster, which InfluxDB 3 puts into every answer."""
+        path = self._directory / "instance.json"
+        with self._lock():
+            if not path.exists():
+                _write(path, str(uuid.uuid4()))
+            found: str = json.loads(path.read_text())
+            return found
 
     def knobs(self) -> Knobs:
-        """Give what is set to go wrong."""
+        """Give what is set to go wrong; raises ConfigurationError when the file with it is not understood."""
         with self._lock():
             return self._read_knobs()
 
     def set(self, **changes: Any) -> None:  # noqa: ANN401  # the fields of Knobs
-        """Change what goes wrong; raises TypeError for a knob that does not exist."""
+        """Change what goes wrong; raises TypeError for a knob that does not exist, ValueError for a wrong value."""
         with self._lock():
             _write(self._directory / "knobs.json", asdict(replace(self._read_knobs(), **changes)))
 
@@ -161,9 +168,20 @@ class Cluster:
                 _write(self._directory / "knobs.json", asdict(knobs) | {knob: left - 1})
             return left > 0
 
+    def _change(self, token_id: str, change: Callable[[ClusterToken], ClusterToken]) -> ClusterToken | None:
+        with self._state() as tokens:
+            for index, token in enumerate(tokens):
+                if token.token_id == token_id:
+                    tokens[index] = change(token)
+                    return tokens[index]
+        return None
+
     def _read_knobs(self) -> Knobs:
         path = self._directory / "knobs.json"
-        return Knobs(**json.loads(path.read_text())) if path.exists() else Knobs()
+        try:
+            return Knobs(**json.loads(path.read_text())) if path.exists() else Knobs()
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(f"{path} is not understood: {error}") from None
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
@@ -176,7 +194,7 @@ class Cluster:
         """Give the tokens under the lock, and write them back when they have changed."""
         path = self._directory / "state.json"
         with self._lock():
-            tokens = [_read_token(entry) for entry in json.loads(path.read_text())] if path.exists() else []
+            tokens = [read_token(entry) for entry in json.loads(path.read_text())] if path.exists() else []
             before = list(tokens)
             yield tokens
             if tokens != before:
@@ -184,22 +202,23 @@ class Cluster:
                 _write(path, [asdict(token) for token in tokens], draft)
 
 
+def _next(token: ClusterToken, tokens: list[ClusterToken]) -> ClusterToken:
+    """Give an admin token its number, which is never used again; raises NameTakenError."""
+    if _named(token.description, tokens) is not None:
+        raise NameTakenError(token.description)
+    numbers = [int(other.token_id) for other in tokens if other.kind is Kind.ADMIN]
+    return numbered(token, max([OPERATOR_ID, *numbers]) + 1)
+
+
+def _named(name: str, tokens: list[ClusterToken]) -> ClusterToken | None:
+    named = (token for token in tokens if token.kind is Kind.ADMIN and token.description == name)
+    return next((token for token in named if token.revoked_at is None), None)
+
+
 def _as_of(token: ClusterToken, moment: datetime) -> ClusterToken:
     """Show a token as it was at a moment."""
     revoked = token.revoked_at if token.revoked_at is not None and token.revoked_at <= moment else None
     return replace(token, revoked_at=revoked)
-
-
-def _digest(string: str) -> str:
-    return hashlib.sha256(string.encode()).hexdigest()
-
-
-def _read_token(entry: dict[str, Any]) -> ClusterToken:
-    times = {
-        key: datetime.fromisoformat(entry[key]).astimezone(UTC) if entry[key] else None
-        for key in ("created_at", "expires_at", "revoked_at")
-    }
-    return ClusterToken(**{**entry, **times})
 
 
 def _write(path: Path, value: object, draft: Path | None = None) -> None:

@@ -13,8 +13,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
 
+from provisioner.domain.errors import ConfigurationError
 from provisioner.runtime.clock import SystemClock
-from provisioner.simulators.cluster import Cluster, ClusterToken, Knobs
+from provisioner.simulators.cluster import Cluster
+from provisioner.simulators.cluster_token import ClusterToken, Kind
+from provisioner.simulators.knobs import Knobs
 
 _PROFILE_KEYS: Final = frozenset(
     {"name", "product", "host", "port", "mgmt_token", "account_id", "cluster_id", "database", "token", "tls", "auth"}
@@ -31,8 +34,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Do one command."""
     options = _parser().parse_args(arguments)
     cluster = Cluster(Path(options.simulator_state))
-    knobs, clock = cluster.knobs(), SystemClock()
-    clock.sleep(timedelta(seconds=knobs.latency))
+    try:
+        knobs = cluster.knobs()
+    except ConfigurationError as error:
+        _fail(str(error))
+    SystemClock().sleep(timedelta(seconds=knobs.latency))
     _authenticate(options, cluster, knobs)
     try:
         {"create": _create, "list": _list, "revoke": _revoke}[options.action](options, cluster, knobs)
@@ -71,15 +77,20 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _authenticate(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
-    """Read the profile as influxctl does, and hang in a device login where there is no credential."""
+    """Read the profile as influxctl does, and check its credential; a knob lets it hang in a device login instead."""
     credential = _profile(options).get("mgmt_token") if options.config else None
-    if knobs.unauthenticated or (credential is not None and not cluster.authenticate(credential)):
+    if knobs.unauthenticated:
         print(
             "To log in, open your browser at https://login.invalid/activate and enter the code ABCD-EFGH",
             file=sys.stderr,
         )
         _hang()
         _fail("device login was not completed")
+    if credential is None and not knobs.guarded:
+        return
+    caller = cluster.authenticated(str(credential))
+    if caller is None or caller.kind is not Kind.MANAGEMENT:
+        _fail("rpc error: code = Unauthenticated desc = the request has no valid management token")
 
 
 def _profile(options: argparse.Namespace) -> dict[str, Any]:
@@ -130,7 +141,7 @@ def _list(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
         _fail("rpc error: code = Unavailable desc = connection error: connection refused")
     if cluster.take("hang_list"):
         _hang()
-    tokens = sorted(cluster.tokens(), key=lambda token: _sort_key(token, options.sort))
+    tokens = sorted(cluster.tokens(Kind.MANAGEMENT), key=lambda token: _sort_key(token, options.sort))
     if options.format == "json":
         if knobs.warn == "stdout":
             print("warn\ta newer version of influxctl is available")
@@ -154,7 +165,8 @@ def _revoke(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None
         if sys.stdin.readline().strip().lower() != "y":
             _fail("aborted")
     _kill("before_revoke", cluster)
-    missing = [token_id for token_id in options.ids if not cluster.revoke(token_id)]
+    known = {token_id for token_id in options.ids if cluster.find(Kind.MANAGEMENT, token_id)}
+    missing = [token_id for token_id in options.ids if not (token_id in known and cluster.revoke(token_id))]
     _kill("after_revoke", cluster)
     if missing:
         _fail(f"rpc error: code = NotFound desc = token {missing[0]} not found")

@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 from provisioner.runtime.clock import SystemClock
-from provisioner.simulators.cluster import ClusterToken
+from provisioner.simulators.cluster_token import ClusterToken
 from tests.crash.leaks import leaks
 from tests.site import Site
 

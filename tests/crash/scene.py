@@ -16,13 +16,14 @@ from typing import Any, Final
 from provisioner.domain.mark import Mark, Owner
 from provisioner.runtime.clock import SystemClock
 from provisioner.settings.durations import parse_duration
-from provisioner.simulators.cluster import Cluster, ClusterToken, Knobs
+from provisioner.simulators.cluster_token import ClusterToken
 from provisioner.simulators.openbao import OpenBao
 from tests.builders import uid
 from tests.crash.leaks import leaks, stored_strings, versions
 from tests.crash.proxy import Proxy
 from tests.crash.zygote import Started, Zygote
 from tests.site import Ran, Site, a_site
+from tests.switchboard import Switchboard
 
 NAME: Final = "telegraf"
 OWNER: Final = Owner("e2e", NAME)
@@ -40,22 +41,6 @@ MOST_LIVE_TOKENS: Final = 3
 FOREIGN_SECRETS: Final = ("telegraf-2", "somebody")
 _PATIENCE: Final = timedelta(seconds=20)
 _PAUSE: Final = timedelta(milliseconds=20)
-
-
-class Switchboard(Cluster):
-    """One management API for all cases: it believes in the tokens of the cluster that is in use."""
-
-    def __init__(self, directory: Path) -> None:
-        super().__init__(directory)
-        self.in_use: Cluster | None = None
-
-    def knobs(self) -> Knobs:
-        """Give what is set to go wrong there."""
-        return self.in_use.knobs() if self.in_use else Knobs()
-
-    def authenticate(self, string: str) -> bool:
-        """Tell whether that string is a live token there."""
-        return self.in_use is not None and self.in_use.authenticate(string)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +101,7 @@ class Scene:
         self.neighbours = tuple(self.site.cluster.create(text, expires_at)[0] for text in descriptions)
         for name in FOREIGN_SECRETS:
             self.site.put(name, {"theirs": name})
-        self.around.switchboard.in_use = self.site.cluster
+        self.around.switchboard.turn_to(self.site.cluster)
 
     # --- the command ----------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ import pytest
 
 from provisioner.domain.mark import Mark, Owner
 from provisioner.runtime.clock import SystemClock
-from provisioner.simulators.cluster import ClusterToken
+from provisioner.simulators.cluster_token import ClusterToken
 from provisioner.simulators.management_api import ManagementApi
 from provisioner.simulators.openbao import OpenBao, free_port
 from tests.builders import uid

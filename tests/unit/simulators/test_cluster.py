@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from provisioner.simulators.cluster import PREFIX_LENGTH, Cluster
+from provisioner.simulators.cluster import Cluster
+from provisioner.simulators.cluster_token import PREFIX_LENGTH
 from tests.fakes.clock import FakeClock
 
 DAY = timedelta(days=1)
