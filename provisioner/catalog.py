@@ -5,26 +5,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, assert_never
 
-from provisioner.domain.errors import ConfigurationError
+from provisioner.domain.errors import ConfigurationError, ProvisionerError
 from provisioner.issuers.credential import GivenCredential, ManagedCredential
 from provisioner.ports.clock import Clock
 from provisioner.ports.credential import Credential
 from provisioner.ports.issuer import Issuer
+from provisioner.ports.secret_source import SecretSource
 from provisioner.ports.store import Store
 from provisioner.runtime.entropy import SystemEntropy
+from provisioner.settings.installed import installed_kind
 from provisioner.settings.issuers import (
     InfluxctlIssuerSettings,
     InfluxDB3IssuerSettings,
-    IssuerSettings,
     ManagementApiIssuerSettings,
 )
+from provisioner.settings.kinds import IssuerSurroundings, StoreSurroundings
 from provisioner.settings.model import (
     AppRoleAuth,
     AssumeRole,
     AwsStoreSettings,
+    IssuerSection,
     JwtAuth,
     KubernetesAuth,
-    StoreSettings,
+    StoreSection,
     TokenAuth,
     VaultAuth,
     VaultStoreSettings,
@@ -32,6 +35,7 @@ from provisioner.settings.model import (
 from provisioner.settings.references import SecretReference, child_environment
 from provisioner.stores.aws_access import Access, Role
 from provisioner.stores.vault_auth import AppRoleLogin, JwtLogin, TokenLogin, VaultLogin
+from provisioner.telemetry.bugs import kind_and_place
 
 
 def _influxctl(
@@ -137,23 +141,63 @@ STORES: Final[Mapping[str, Callable[[str, Any, Clock], Store]]] = {
     "vault": _vault,
     "aws-secrets-manager": _aws,
 }
+_PORTS: Final[Mapping[str, type]] = {"issuers": Issuer, "stores": Store}
 
 
 def make_issuer(
-    name: str, settings: IssuerSettings, clock: Clock, credential: ManagedCredential | None = None
+    name: str, settings: IssuerSection, clock: Clock, credential: ManagedCredential | None = None
 ) -> Issuer:
     """Build the issuer that the settings describe, to be called with that managed token; nothing is asked of it yet."""
-    return ISSUERS[settings.type](name, settings, clock, credential)
+    if settings.type in ISSUERS:
+        return ISSUERS[settings.type](name, settings, clock, credential)
+    surroundings = IssuerSurroundings(
+        clock=clock,
+        environment=child_environment(),
+        credential=lambda given: _called_with(credential, given),
+    )
+    issuer: Issuer = _of_others("issuers", name, settings, surroundings)
+    return issuer
 
 
-def make_store(name: str, settings: StoreSettings, clock: Clock) -> Store:
+def make_store(name: str, settings: StoreSection, clock: Clock) -> Store:
     """Build the store that the settings describe; nothing is asked of it yet."""
-    return STORES[settings.type](name, settings, clock)
+    if settings.type in STORES:
+        return STORES[settings.type](name, settings, clock)
+    surroundings = StoreSurroundings(clock=clock, environment=child_environment())
+    store: Store = _of_others("stores", name, settings, surroundings)
+    return store
+
+
+def _of_others(section: str, name: str, settings: IssuerSection | StoreSection, surroundings: object) -> Any:  # noqa: ANN401  # either port
+    """Build what another package brings; raises ConfigurationError when it fails, or lacks a part of its port."""
+    kind = installed_kind(section, settings.type, ISSUERS if section == "issuers" else STORES)
+    built, failure = _built(kind, name, settings, surroundings)
+    key = f"{section}.{name}: type {settings.type}"
+    if failure is not None:
+        raise ConfigurationError(f"{key} could not be built ({failure}): have the authors of its package mend it")
+    lacking = [part for part in vars(_PORTS[section]) if not part.startswith("_") and not hasattr(built, part)]
+    if lacking:
+        raise ConfigurationError(f"{key} has no {', '.join(lacking)}: another version of its package may have")
+    return built
+
+
+def _built(kind: Any, name: str, settings: object, surroundings: object) -> tuple[Any, str | None]:  # noqa: ANN401  # either kind
+    """Give what was built, or where that failed."""
+    try:
+        return kind.build(name, settings, surroundings), None
+    except ProvisionerError:
+        raise
+    except Exception as error:  # noqa: BLE001  # the code of others may fail in any way; its text may hold anything
+        return None, kind_and_place(error, error.__traceback__)
 
 
 def _begun_with(managed: ManagedCredential | None, given: SecretReference | None) -> Credential:
     """Give what an issuer is called with: the rules see to it that there is one of the two."""
-    initial = None if given is None else GivenCredential(source=given.source())
+    return _called_with(managed, None if given is None else given.source())
+
+
+def _called_with(managed: ManagedCredential | None, given: SecretSource | None) -> Credential:
+    initial = None if given is None else GivenCredential(source=given)
     if managed is not None:
         return replace(managed, initial=initial)
     if initial is None:

@@ -7,8 +7,14 @@ from zoneinfo import ZoneInfo
 
 from provisioner.domain.mark import Owner
 from provisioner.domain.model import Destination, Format, ManagedToken, Permission
-from provisioner.settings.issuers import IssuerSettings
-from provisioner.settings.model import Defaults, DestinationSettings, StoreSettings, TokenSettings, WindowSettings
+from provisioner.settings.model import (
+    Defaults,
+    DestinationSettings,
+    IssuerSection,
+    StoreSection,
+    TokenSettings,
+    WindowSettings,
+)
 from provisioner.settings.windows import CronWindow
 
 ROTATE_AT: Final = 0.66
@@ -21,7 +27,7 @@ def managed_token(
     token: TokenSettings,
     defaults: Defaults,
     drift_interval: timedelta,
-    stores: Mapping[str, StoreSettings],
+    stores: Mapping[str, StoreSection],
     *,
     credential_of: tuple[str, ...] = (),
 ) -> ManagedToken:
@@ -50,13 +56,13 @@ def managed_token(
     )
 
 
-def issuers_called_with(name: str, issuers: Mapping[str, IssuerSettings]) -> tuple[str, ...]:
+def issuers_called_with(name: str, issuers: Mapping[str, IssuerSection]) -> tuple[str, ...]:
     """Name the issuers whose credential that token is."""
-    return tuple(issuer for issuer, settings in issuers.items() if settings.credential == name)
+    return tuple(issuer for issuer, settings in issuers.items() if settings.called_with == name)
 
 
 def _destination(
-    place: DestinationSettings, extra: Mapping[str, str], stores: Mapping[str, StoreSettings]
+    place: DestinationSettings, extra: Mapping[str, str], stores: Mapping[str, StoreSection]
 ) -> Destination:
     """Give one place; the static fields stand in JSON alone."""
     return Destination(
@@ -65,7 +71,7 @@ def _destination(
         fields=place.fields,
         extra={} if place.format == "raw" else extra,
         adopt=place.adopt,
-        has_reader=place.store in stores and stores[place.store].reader is not None,
+        has_reader=place.store in stores and stores[place.store].has_reader,
         format=Format(place.format),
     )
 

@@ -6,10 +6,9 @@ from typing import Final
 from provisioner.settings.issuers import (
     InfluxctlIssuerSettings,
     InfluxDB3IssuerSettings,
-    IssuerSettings,
     ManagementApiIssuerSettings,
 )
-from provisioner.settings.model import TokenSettings
+from provisioner.settings.model import IssuerSection, TokenSettings
 
 _ALL_DATABASES: Final = "*"
 _TAKES_TOKENS_OF: Final[Mapping[str, str]] = {
@@ -20,11 +19,11 @@ _TAKES_TOKENS_OF: Final[Mapping[str, str]] = {
 """Kind of issuer -> the kind whose tokens it can be called with."""
 
 
-def issuer_problems(issuers: Mapping[str, IssuerSettings], tokens: Sequence[TokenSettings]) -> Iterator[str]:
+def issuer_problems(issuers: Mapping[str, IssuerSection], tokens: Sequence[TokenSettings]) -> Iterator[str]:
     """Give a line for everything that is wrong between issuers and tokens."""
     for name, issuer in issuers.items():
-        has_none = not isinstance(issuer, InfluxctlIssuerSettings) and issuer.auth is None
-        if has_none and issuer.credential is None:
+        needs_one = isinstance(issuer, InfluxDB3IssuerSettings | ManagementApiIssuerSettings) and issuer.auth is None
+        if needs_one and issuer.called_with is None:
             yield f"issuers.{name}.auth: is missing: name where its token stands, such as {{file: PATH}}"
         yield from _credential(name, issuer, issuers, tokens)
     for token in tokens:
@@ -34,15 +33,15 @@ def issuer_problems(issuers: Mapping[str, IssuerSettings], tokens: Sequence[Toke
 
 
 def _credential(
-    name: str, issuer: IssuerSettings, issuers: Mapping[str, IssuerSettings], tokens: Sequence[TokenSettings]
+    name: str, issuer: IssuerSection, issuers: Mapping[str, IssuerSection], tokens: Sequence[TokenSettings]
 ) -> Iterator[str]:
-    if issuer.credential is None:
+    if issuer.called_with is None:
         return
     key = f"issuers.{name}.credential"
-    token = next((token for token in tokens if token.name == issuer.credential), None)
+    token = next((token for token in tokens if token.name == issuer.called_with), None)
     if token is None:
         known = ", ".join(token.name for token in tokens)
-        yield f"{key}: no token is named {issuer.credential!r}; there are: {known}"
+        yield f"{key}: no token is named {issuer.called_with!r}; there are: {known}"
         return
     of, wanted = issuers.get(token.issuer), _TAKES_TOKENS_OF.get(issuer.type)
     if of is not None and wanted is not None and of.type != wanted:
@@ -50,7 +49,7 @@ def _credential(
         yield f"{key}: {token.name} {why}; an issuer of type {issuer.type} is called with tokens of type {wanted}"
 
 
-def _permissions(key: str, token: TokenSettings, issuer: IssuerSettings) -> Iterator[str]:
+def _permissions(key: str, token: TokenSettings, issuer: IssuerSection) -> Iterator[str]:
     match issuer:
         case InfluxctlIssuerSettings() | InfluxDB3IssuerSettings():
             if token.permissions:
@@ -63,3 +62,6 @@ def _permissions(key: str, token: TokenSettings, issuer: IssuerSettings) -> Iter
             elif resources == {_ALL_DATABASES} and issuer.query_url is not None and issuer.query_database is None:
                 why = "tokens for '*' are proven by querying one database"
                 yield f"issuers.{token.issuer}.query_database: is missing: {why}, name it"
+        case _:
+            if token.permissions and not issuer.has_permissions:
+                yield f"{key}: tokens of {token.issuer} (type {issuer.type}) have no permissions: leave it out"

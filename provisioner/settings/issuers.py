@@ -1,13 +1,14 @@
 """The kinds of issuers, as the configuration file describes them."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from provisioner.settings.durations import Duration
-from provisioner.settings.model import Name, Section, Url
+from provisioner.settings.model import IssuerSection, Name, Url
 from provisioner.settings.references import Secret
 
 _CREDENTIAL: Final = (
@@ -19,7 +20,7 @@ def _argument_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
-class InfluxctlIssuerSettings(Section):
+class InfluxctlIssuerSettings(IssuerSection):
     """Management tokens of InfluxDB Clustered and Cloud Dedicated, through influxctl."""
 
     type: Literal["influxctl"]
@@ -40,7 +41,7 @@ class InfluxctlIssuerSettings(Section):
     credential: Name | None = Field(default=None, description=_CREDENTIAL)
 
 
-class InfluxDB3IssuerSettings(Section):
+class InfluxDB3IssuerSettings(IssuerSection):
     """Named admin tokens of InfluxDB 3 Core and Enterprise, over HTTP."""
 
     type: Literal["influxdb3"]
@@ -51,8 +52,10 @@ class InfluxDB3IssuerSettings(Section):
     timeout: Duration = Field(default=timedelta(seconds=30), description="For one request, the answer read.")
 
 
-class ManagementApiIssuerSettings(Section):
+class ManagementApiIssuerSettings(IssuerSection):
     """Database tokens of InfluxDB Clustered and Cloud Dedicated, over the management HTTP API."""
+
+    has_permissions: ClassVar[bool] = True
 
     type: Literal["influxdb-management-api"]
     url: Url = Field(description="Such as https://HOST/api/v0, or https://HOST/api/v0/accounts/ID/clusters/ID.")
@@ -68,6 +71,9 @@ class ManagementApiIssuerSettings(Section):
     timeout: Duration = Field(default=timedelta(seconds=30), description="For one request, the answer read.")
 
 
-IssuerSettings = Annotated[
-    InfluxctlIssuerSettings | InfluxDB3IssuerSettings | ManagementApiIssuerSettings, Field(discriminator="type")
-]
+ISSUERS: Final[Mapping[str, type[IssuerSection]]] = {
+    "influxctl": InfluxctlIssuerSettings,
+    "influxdb3": InfluxDB3IssuerSettings,
+    "influxdb-management-api": ManagementApiIssuerSettings,
+}
+"""The kinds that are built in, by their ``type``."""

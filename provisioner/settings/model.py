@@ -1,8 +1,9 @@
 """The shape of the configuration file, as ``docs/configuration.md`` and the JSON Schema show it."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Final, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -21,6 +22,41 @@ class Section(BaseModel):
     """A part of the file: unknown keys are refused, and values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class IssuerSection(Section):
+    """What stands below ``issuers.NAME``: the base of every kind's settings, also in other packages.
+
+    A kind that can be called with a managed token declares the key ``credential: Name | None = None``.
+    """
+
+    has_permissions: ClassVar[bool] = False
+    """Whether its tokens have permissions; elsewhere a token's ``permissions`` are refused."""
+
+    type: str
+
+    @property
+    def called_with(self) -> str | None:
+        """The managed token that it is called with, by name."""
+        named = getattr(self, "credential", None)
+        return named if isinstance(named, str) else None
+
+
+class StoreSection(Section):
+    """What stands below ``stores.NAME``: the base of every kind's settings, also in other packages.
+
+    A kind that can read as consumers do declares a key ``reader``, which is None where it has none.
+    """
+
+    has_raw: ClassVar[bool] = False
+    """Whether it can hold a bare token; elsewhere ``format: raw`` is refused."""
+
+    type: str
+
+    @property
+    def has_reader(self) -> bool:
+        """Whether what is stored is read back with an identity of its own."""
+        return getattr(self, "reader", None) is not None
 
 
 def _plain_text(value: str) -> str:
@@ -119,8 +155,10 @@ class JwtAuth(Section):
 VaultAuth = Annotated[TokenAuth | AppRoleAuth | KubernetesAuth | JwtAuth, Field(discriminator="method")]
 
 
-class VaultStoreSettings(Section):
+class VaultStoreSettings(StoreSection):
     """HashiCorp Vault or OpenBao, KV version 2."""
+
+    has_raw: ClassVar[bool] = True
 
     type: Literal["vault"]
     address: Url
@@ -155,8 +193,10 @@ class AwsReader(Section):
         return self
 
 
-class AwsStoreSettings(Section):
+class AwsStoreSettings(StoreSection):
     """AWS Secrets Manager. Credentials come from boto3's own chain; none stands here."""
+
+    has_raw: ClassVar[bool] = True
 
     type: Literal["aws-secrets-manager"]
     region: Annotated[str, StringConstraints(pattern=r"^[a-z]{2}[a-z0-9-]*-[0-9]$")] | None = Field(
@@ -183,7 +223,11 @@ class AwsStoreSettings(Section):
     timeout: Duration = Field(default=timedelta(seconds=30), description="For one request.")
 
 
-StoreSettings = Annotated[VaultStoreSettings | AwsStoreSettings, Field(discriminator="type")]
+STORES: Final[Mapping[str, type[StoreSection]]] = {
+    "vault": VaultStoreSettings,
+    "aws-secrets-manager": AwsStoreSettings,
+}
+"""The kinds that are built in, by their ``type``."""
 
 
 class Defaults(Section):

@@ -11,8 +11,14 @@ from provisioner.settings.aws_rules import aws_problems
 from provisioner.settings.convert import managed_token
 from provisioner.settings.durations import write_duration
 from provisioner.settings.issuer_rules import issuer_problems
-from provisioner.settings.issuers import IssuerSettings
-from provisioner.settings.model import AwsStoreSettings, Defaults, DestinationSettings, StoreSettings, TokenSettings
+from provisioner.settings.model import (
+    AwsStoreSettings,
+    Defaults,
+    DestinationSettings,
+    IssuerSection,
+    StoreSection,
+    TokenSettings,
+)
 from provisioner.settings.raw_rules import raw_problems
 
 _SAMPLES: Final = 53
@@ -21,8 +27,8 @@ _SAMPLE_STEP: Final = timedelta(days=7, hours=5, minutes=17)
 
 
 def problems(
-    issuers: Mapping[str, IssuerSettings],
-    stores: Mapping[str, StoreSettings],
+    issuers: Mapping[str, IssuerSection],
+    stores: Mapping[str, StoreSection],
     tokens: Sequence[TokenSettings],
     defaults: Defaults,
 ) -> Iterator[str]:

@@ -23,7 +23,7 @@ from tests.fakes.faults import SLOW_BY, Fault, Faults
 
 @dataclass(slots=True)
 class FakeIssuer:
-    """The Issuer port over a dictionary; passes ``tests/contract/test_issuer.py``."""
+    """The Issuer port over a dictionary; passes ``provisioner.testing.issuer``."""
 
     clock: Clock
     name: str = "cluster"
@@ -42,7 +42,7 @@ class FakeIssuer:
     """Whether it tells times of creation in whole seconds, so that two tokens can seem equally old."""
     faults: Faults = field(default_factory=Faults)
     tokens: dict[str, IssuedToken] = field(default_factory=dict)
-    strings: dict[str, str] = field(default_factory=dict)
+    strings: dict[str, str] = field(default_factory=dict, repr=False)
     late: list[CreateRequest] = field(default_factory=list)
     changes: int = 0
     """How often anything changed here, by whomever."""

@@ -21,7 +21,7 @@ Document = dict[str, object]
 
 @dataclass(slots=True)
 class FakeStore:
-    """The Store port over lists of versions, as KV version 2 keeps them; passes ``tests/contract/test_store.py``."""
+    """The Store port over lists of versions, as KV version 2 keeps them; passes ``provisioner.testing.store``."""
 
     clock: Clock
     name: str = "vault"
@@ -36,7 +36,7 @@ class FakeStore:
     """Paths that we can read, and consumers cannot."""
     seen_by_reader: set[tuple[str, str]] = field(default_factory=set)
     """Paths, and ids of the tokens that consumers have read there."""
-    versions: dict[str, list[tuple[Document | None, datetime]]] = field(default_factory=dict)
+    versions: dict[str, list[tuple[Document | None, datetime]]] = field(default_factory=dict, repr=False)
     late: list[Callable[[], object]] = field(default_factory=list)
     changes: int = 0
     """How often anything changed here, by whomever."""

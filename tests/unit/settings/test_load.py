@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from provisioner.domain.errors import ConfigurationError
+from provisioner.settings.issuers import InfluxctlIssuerSettings
 from provisioner.settings.load import Settings, json_schema, load_settings
 
 ROOT = Path(__file__).parents[3]
@@ -278,7 +279,9 @@ def test_environment_lies_on_top(variable: str, text: str, tmp_path: Path, monke
 def test_environment_finds_names_with_hyphens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An underscore in a variable stands for a hyphen in a name, too."""
     monkeypatch.setenv("PROVISIONER__ISSUERS__CLUSTER_A__TIMEOUT", "5s")
-    assert load(GOOD, tmp_path).issuers["cluster-a"].timeout == timedelta(seconds=5)
+    issuer = load(GOOD, tmp_path).issuers["cluster-a"]
+    assert isinstance(issuer, InfluxctlIssuerSettings)
+    assert issuer.timeout == timedelta(seconds=5)
 
 
 def test_environment_that_fits_nowhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
