@@ -184,6 +184,22 @@ class PermissionsAmended:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSkewFound:
+    """An issuer's clock and ours differ by so much that its times have to be converted: one of them is wrong."""
+
+    issuer: str
+    ahead_by: timedelta
+    """How far the issuer's is ahead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockSkewEnded:
+    """An issuer's clock and ours agree again."""
+
+    issuer: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PassFinished:
     """Every token was looked at once."""
 
@@ -222,6 +238,8 @@ Event = (
     | StoredTokenRefused
     | TokenRevoked
     | PermissionsAmended
+    | ClockSkewFound
+    | ClockSkewEnded
     | PassFinished
     | RequestMade
 )

@@ -252,6 +252,8 @@ class Listing:
     """Whether the permissions of a token can be changed in place, without a new token."""
     credential: str | None = None
     """The rotation of the managed token with which the issuer was asked; None: it was asked with another credential."""
+    clock_skew: timedelta = timedelta(0)
+    """How far the issuer's clock is ahead of ours, where that counts; the times of the tokens are by ours already."""
     asked_at: datetime | None = None
     """When it was asked for, by our clock: what was made later need not be on it. None: now."""
 

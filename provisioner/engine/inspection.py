@@ -35,7 +35,11 @@ def _issuer(world: World, name: str) -> Inspected:
     marked = sum(1 for token in listing.tokens if token.mark is not None)
     proof = "by use" if listing.proves_by_use else "by the list"
     message = f"{len(listing.tokens)} tokens listed, {marked} of them marked; new tokens are proven {proof}"
-    return Inspected(kind="issuer", name=name, ok=True, message=message)
+    skew = listing.clock_skew.total_seconds()
+    if skew:
+        ahead = f"{abs(skew):g} s {'ahead of' if skew > 0 else 'behind'} ours"
+        message = f"{message}; but its clock is {ahead}: let NTP put right whichever is wrong"
+    return Inspected(kind="issuer", name=name, ok=not skew, message=message)
 
 
 def _store(world: World, name: str, tokens: Sequence[ManagedToken]) -> Iterator[Inspected]:

@@ -1,6 +1,8 @@
 """Stores and issuers that tell an observer of every request they make, and let no foreign error through."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from threading import Lock
 from typing import Final, TypeVar
 
 from provisioner.domain import events
@@ -66,6 +68,7 @@ class ObservedIssuer:
 
     def __init__(self, issuer: Issuer, observe: Observer) -> None:
         self._issuer, self._observe = issuer, observe
+        self._lock, self._is_skewed = Lock(), False
 
     @property
     def name(self) -> str:
@@ -73,8 +76,16 @@ class ObservedIssuer:
         return self._issuer.name
 
     def list(self) -> Listing:
-        """See the port."""
-        return _observed(self._observe, "issuer", self.name, "list", self._issuer.list)
+        """See the port. That the issuer's clock is wrong, or ours, is told once, until it is right again."""
+        listing = _observed(self._observe, "issuer", self.name, "list", self._issuer.list)
+        is_skewed = listing.clock_skew != timedelta(0)
+        with self._lock:
+            has_changed, self._is_skewed = is_skewed != self._is_skewed, is_skewed
+        if has_changed and is_skewed:
+            self._observe(events.ClockSkewFound(issuer=self.name, ahead_by=listing.clock_skew))
+        elif has_changed:
+            self._observe(events.ClockSkewEnded(issuer=self.name))
+        return listing
 
     def create(self, request: CreateRequest) -> MintedToken:
         """See the port."""

@@ -29,8 +29,9 @@ from provisioner.domain.secret import SecretText
 from provisioner.domain.timing import rfc3339
 from provisioner.issuers.child import Ended, run_child
 from provisioner.issuers.credential import ManagedCredential
-from provisioner.issuers.influxctl_output import ParsedToken, UnreadableOutputError, parse_create, parse_list
+from provisioner.issuers.influxctl_output import parse_create, parse_list
 from provisioner.issuers.management_proof import ManagementProof
+from provisioner.issuers.token_json import ParsedToken, UnreadableOutputError
 from provisioner.ports.clock import Clock
 
 _LOGIN: Final = re.compile(
@@ -88,7 +89,9 @@ class InfluxctlIssuer:
         profile_flags = ["--profile", profile] if profile else []
         self._command = (program, *leading, *config_flags, *profile_flags, "management")
         self._home = _private_home()
-        self._proof = ManagementProof(management_api, timeout=timeout, ca_cert=ca_cert) if management_api else None
+        self._proof: ManagementProof | None = None
+        if management_api is not None:
+            self._proof = ManagementProof(management_api, issuer=name, timeout=timeout, ca_cert=ca_cert, clock=clock)
 
     @property
     def name(self) -> str:

@@ -76,18 +76,26 @@ class Cluster:
     def operator(self, kind: Literal["management", "admin"]) -> str:
         """Give the string of a token that a person made by hand long ago: without a mark and without an expiry.
 
-        InfluxDB 3 has one operator token, ``_admin``: asked for it again, this regenerates it, and the string before
-        is dead.
+        InfluxDB 3 has one such token, ``_admin``: asked for it again, this regenerates it, and the string before is
+        dead.
         """
         made_at = self.now() - _LONG_AGO
-        if kind == "management":
-            token, string = new_token(Kind.MANAGEMENT, "made by hand", created_at=made_at)
-        else:
-            token, string = new_token(Kind.ADMIN, OPERATOR, created_at=made_at)
-            token = numbered(token, OPERATOR_ID)
+        if kind == "admin":
+            return self.generate_operator(made_at)[1]
+        token, string = new_token(Kind.MANAGEMENT, "made by hand", created_at=made_at)
         with self._state() as tokens:
-            tokens[:] = [*(other for other in tokens if other.token_id != token.token_id), token]
+            tokens.append(token)
         return string
+
+    def generate_operator(self, made_at: datetime) -> tuple[ClusterToken, str]:
+        """Make InfluxDB 3's operator token, or give the one that is there a new string."""
+        token, string = new_token(Kind.ADMIN, OPERATOR, created_at=made_at)
+        token = numbered(token, OPERATOR_ID)
+        with self._state() as tokens:
+            before = _named(OPERATOR, tokens)
+            token = replace(token, created_at=before.created_at if before else token.created_at)
+            tokens[:] = [*(other for other in tokens if other is not before), token]
+        return token, string
 
     def tokens(self, kind: Kind | None = None) -> tuple[ClusterToken, ...]:
         """Give every token of a kind, or of all, as the list shows it: late, when that knob is set."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from provisioner.simulators.http_faults import Delivery, Outcome
 
-_BEAT: Final = 0.1
+BEAT: Final = 0.1
 """Seconds between two looks at whether it is time to go, and between two drops."""
 _BODYLESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _DROP: Final = b" "
@@ -66,7 +66,7 @@ class Deliverable:
         """Wait for the client to give up or the server to leave, dripping meanwhile where it is asked for."""
         while not self._wire.is_leaving():
             try:
-                async with asyncio.timeout(_BEAT):
+                async with asyncio.timeout(BEAT):
                     if (await receive())["type"] == "http.disconnect":
                         return
             except TimeoutError:

@@ -90,20 +90,13 @@ def _authenticate(asked: Asked) -> ClusterToken:
 def _create_operator(asked: Asked) -> Answer:
     if asked.cluster.named(OPERATOR) is not None:
         raise _refuse(HTTPStatus.CONFLICT, f"token name already exists, {OPERATOR}")
-    return _regenerated(asked)
+    return _created(*asked.cluster.generate_operator(asked.cluster.now()))
 
 
 def _regenerate(asked: Asked) -> Answer:
     if asked.cluster.named(OPERATOR) is None:
         raise _refuse(HTTPStatus.INTERNAL_SERVER_ERROR, "missing admin token, cannot update")
-    return _regenerated(asked)
-
-
-def _regenerated(asked: Asked) -> Answer:
-    string = asked.cluster.operator("admin")
-    token = asked.cluster.named(OPERATOR)
-    assert token is not None  # noqa: S101  # it was made a line ago, and cannot be deleted
-    return _created(token, string)
+    return _created(*asked.cluster.generate_operator(asked.cluster.now()))
 
 
 def _create(asked: Asked) -> Answer:

@@ -13,9 +13,9 @@ from provisioner.domain.errors import ConfigurationError
 from provisioner.runtime.clock import SystemClock
 from provisioner.simulators import data_routes, influxdb3_routes, management_routes
 from provisioner.simulators.cluster import Cluster
-from provisioner.simulators.http_answers import Asked, Route, text_answer
-from provisioner.simulators.http_delivery import Deliverable, Wire
-from provisioner.simulators.http_faults import ELSEWHERE, Outcome, carry_out
+from provisioner.simulators.http_answers import Answer, Asked, Route, text_answer
+from provisioner.simulators.http_delivery import BEAT, Deliverable, Wire
+from provisioner.simulators.http_faults import ELSEWHERE, Delivery, Outcome, carry_out
 from provisioner.simulators.openbao import free_port
 
 _READY_WITHIN: Final = timedelta(seconds=10)
@@ -41,6 +41,8 @@ class ManagementApi:
         """The base of the data plane."""
         self.followed: list[str] = []
         """The methods of the requests that followed a redirect."""
+        self.requests = 0
+        """How many requests have come."""
         self._certificate, self._key = certificate, key
         self._server: Any = None
         self._thread: Thread | None = None
@@ -58,6 +60,7 @@ class ManagementApi:
             log_level="error",  # its comings and goings are not the news of whoever configured the root logger
             access_log=False,
             lifespan="off",
+            server_header=False,
             date_header=False,  # the cluster's clock may be wrong
             ssl_certfile=self._certificate,
             ssl_keyfile=self._key,
@@ -104,8 +107,9 @@ class ManagementApi:
                 path=request.path_params,
                 body=await request.body(),
             )
-            await asyncio.sleep(self._cluster.knobs().latency)
-            outcome = carry_out(route, asked, self._base)
+            self.requests += 1
+            in_time = await self._wait(self._cluster.knobs().latency)
+            outcome = carry_out(route, asked, self._base) if in_time else Outcome(Answer(), Delivery.CLOSED)
             shared = {"cluster-uuid": self._cluster.instance()} if route.dialect.names_instance else {}
             return Deliverable(outcome, wire, {**shared, "date": format_datetime(self._cluster.now(), usegmt=True)})
 
@@ -116,6 +120,14 @@ class ManagementApi:
                 return Deliverable(Outcome(text_answer(str(error), HTTPStatus.INTERNAL_SERVER_ERROR)), wire, {})
 
         return endpoint
+
+    async def _wait(self, seconds: float) -> bool:
+        """Wait so long; False when the server is to stop before."""
+        while seconds > 0 and not self._server.should_exit:
+            pause = min(seconds, BEAT)
+            await asyncio.sleep(pause)
+            seconds -= pause
+        return seconds <= 0
 
     async def _elsewhere(self, request: Any) -> Any:  # noqa: ANN401  # the same
         """Take note of who followed a redirect."""

@@ -36,6 +36,8 @@ LEVELS: Final[Mapping[type[events.Event], int]] = {
     events.RevisionFenced: logging.INFO,
     events.TokenRevoked: logging.INFO,
     events.PermissionsAmended: logging.INFO,
+    events.ClockSkewEnded: logging.INFO,
+    events.ClockSkewFound: logging.WARNING,
     events.StoredTokenRefused: logging.WARNING,
     events.LookFailed: logging.WARNING,
     events.NameRefused: logging.WARNING,

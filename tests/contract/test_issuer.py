@@ -1,8 +1,8 @@
-"""The Issuer port's promises, kept by the fake and by influxctl with both ways of proof alike."""
+"""The Issuer port's promises, kept by the fake, by influxctl, and by both issuers that speak HTTP alike."""
 
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,13 @@ from provisioner.domain.secret import SecretText
 from provisioner.issuers.influxctl import InfluxctlIssuer
 from provisioner.runtime.clock import SystemClock
 from provisioner.simulators.cluster import Cluster
+from provisioner.simulators.cluster_token import Kind
 from provisioner.simulators.management_api import ManagementApi
 from provisioner.testing.issuer import IssuerBench, IssuerContract
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Fault
 from tests.fakes.issuer import FakeIssuer
+from tests.http_issuers import Given, an_issuer
 
 READS, WRITES = (frozenset({Permission(action=action, resource="metrics")}) for action in ("read", "write"))
 
@@ -28,6 +30,9 @@ READS, WRITES = (frozenset({Permission(action=action, resource="metrics")}) for 
         "fake with permissions, by use",
         "influxctl, by the list",
         "influxctl, by use",
+        "influxdb3, by use",
+        "management API, by reading back",
+        "management API, by use",
     ]
 )
 def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IssuerBench]:
@@ -49,6 +54,13 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IssuerBenc
         return
     cluster = Cluster(tmp_path / "cluster")
     with ManagementApi(cluster) as api:
+        if not request.param.startswith("influxctl"):
+            http = (
+                influxdb3_bench(cluster, api) if "influxdb3" in request.param else database_bench(cluster, api, by_use)
+            )
+            yield http
+            http.issuer.close()
+            return
         issuer = InfluxctlIssuer(
             name="cluster",
             command=[
@@ -71,6 +83,46 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IssuerBenc
             fail_next_list=lambda: cluster.set(fail_list=1),
         )
         issuer.close()
+
+
+def influxdb3_bench(cluster: Cluster, api: ManagementApi) -> IssuerBench:
+    """Give named admin tokens, called with the operator token."""
+    credential = Given(((cluster.operator("admin"), None),))
+
+    def add(name: str, expires_at: datetime | None) -> str:
+        return cluster.create(name, expires_at, kind=Kind.ADMIN)[0].token_id
+
+    return IssuerBench(
+        issuer=an_issuer("influxdb3", api.influxdb3, credential=credential),
+        clock=SystemClock(),
+        wrong_token=SecretText("apiv3_wrong"),
+        make_credential=lambda: SecretText(cluster.create("an operator's", None, kind=Kind.ADMIN)[1]),
+        add_foreign=add,
+        lose_next_answer=lambda: cluster.set(lose_answer=1),
+        fail_next_list=lambda: cluster.set(fail_list=1),
+    )
+
+
+def database_bench(cluster: Cluster, api: ManagementApi, by_use: bool) -> IssuerBench:  # noqa: FBT001  # one of two
+    """Give database tokens, called with a management token."""
+    credential = Given(((cluster.operator("management"), None),))
+
+    def add(description: str, expires_at: datetime | None) -> str:
+        return cluster.create(description, expires_at, kind=Kind.DATABASE)[0].token_id
+
+    return IssuerBench(
+        issuer=an_issuer(
+            "influxdb-management-api", api.url, credential=credential, query_url=api.query_url if by_use else None
+        ),
+        clock=SystemClock(),
+        wrong_token=SecretText("apiv1_wrong"),
+        permissions=READS,
+        other_permissions=WRITES,
+        make_credential=lambda: SecretText(cluster.create("an operator's", None)[1]),
+        add_foreign=add,
+        lose_next_answer=lambda: cluster.set(lose_answer=1),
+        fail_next_list=lambda: cluster.set(fail_list=1),
+    )
 
 
 class TestIssuer(IssuerContract):

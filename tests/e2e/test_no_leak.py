@@ -11,7 +11,7 @@ from provisioner.app import opened
 from provisioner.domain.model import Trigger
 from provisioner.domain.secret import SecretText
 from provisioner.domain.status import status_of
-from provisioner.issuers.influxctl_output import ParsedToken
+from provisioner.issuers.token_json import ParsedToken
 from provisioner.simulators.management_api import ManagementApi
 from provisioner.simulators.openbao import OpenBao
 from tests.site import a_site

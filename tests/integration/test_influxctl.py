@@ -531,7 +531,7 @@ def test_useless_answers_prove_nothing(
     cluster.set(http_status=status)
     with ManagementApi(cluster) as api:
         issuer = simulated(management_api=api.url)
-        with pytest.raises(error, match=rf"{api.url}/databases answered {status}") as caught:
+        with pytest.raises(error, match=rf"management_api of .* 127\.0\.0\.1:{api.port} .*\b{status}\b") as caught:
             issuer.prove(SecretText(SECRET), ID)
     assert_nowhere(SECRET, caught.value)
 
@@ -556,7 +556,7 @@ def test_token_does_not_follow_a_redirect(simulated: Start) -> None:
         thread.start()
         issuer = simulated(management_api=f"http://127.0.0.1:{server.server_port}")
         try:
-            with pytest.raises(IssuerRefusedError, match="answered 302"):
+            with pytest.raises(IssuerRefusedError, match="a credential must not follow"):
                 issuer.prove(SecretText(SECRET), ID)
         finally:
             issuer.close()
@@ -569,7 +569,7 @@ def test_api_that_is_down_proves_nothing(simulated: Start, cluster: Cluster) -> 
     """Without an answer nothing is known about the token."""
     with ManagementApi(cluster) as api:
         issuer = simulated(management_api=api.url)
-    with pytest.raises(IssuerUnavailableError, match="gave no answer") as caught:
+    with pytest.raises(IssuerUnavailableError, match="cannot be reached") as caught:
         issuer.prove(SecretText(SECRET), ID)
     assert SECRET not in f"{caught.value!r}"
 

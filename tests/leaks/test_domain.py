@@ -24,7 +24,8 @@ from provisioner.domain.steps import Copy, Decision, Mint, Rest, Revoke, TryStor
 from provisioner.engine.minting import Rotated
 from provisioner.engine.reconcile import Outcome
 from provisioner.issuers.child import Ended
-from provisioner.issuers.influxctl_output import ParsedToken, parse_create
+from provisioner.issuers.influxctl_output import parse_create
+from provisioner.issuers.token_json import ParsedToken
 from provisioner.stores.vault_auth import Grant
 from tests.builders import NOW, OWNER, PLACE, a_record, a_snapshot, a_token, an_issued, stored
 from tests.leaks.search import PLAIN, assert_untold, everything_about, secret_of

@@ -11,6 +11,7 @@ import pytest
 from provisioner.domain.errors import IssuerRefusedError, IssuerUnavailableError, ProvisionerError
 from provisioner.domain.secret import SecretText
 from provisioner.issuers.management_proof import ManagementProof
+from provisioner.runtime.clock import SystemClock
 from tests.leaks.search import PLAIN, SECRETS, assert_untold, everything_about, secret_of
 
 TIMEOUT = timedelta(seconds=2)
@@ -46,9 +47,14 @@ def echoing(status: int | None, asked: list[str]) -> Iterator[str]:
             thread.join()
 
 
+def a_proof(address: str) -> ManagementProof:
+    """Give what uses tokens at that address."""
+    return ManagementProof(address, issuer="cluster", timeout=TIMEOUT, ca_cert=None, clock=SystemClock())
+
+
 def ending(address: str, token: SecretText) -> ProvisionerError:
     """Use the token in vain; give the error."""
-    with closing(ManagementProof(address, timeout=TIMEOUT, ca_cert=None)) as proof:
+    with closing(a_proof(address)) as proof:
         with pytest.raises(ProvisionerError) as caught:
             proof.works(token)
         return caught.value
@@ -84,7 +90,7 @@ def test_token_that_no_header_can_carry(odd: str) -> None:
     asked: list[str] = []
     with (
         echoing(200, asked) as address,
-        closing(ManagementProof(address, timeout=TIMEOUT, ca_cert=None)) as proof,
+        closing(a_proof(address)) as proof,
     ):
         assert not proof.works(secret_of(f"{PLAIN}{odd}"))
         assert proof.works(secret_of(PLAIN))

@@ -1,6 +1,8 @@
 """Every request is told of, and no foreign error comes through."""
 
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,11 +14,12 @@ from provisioner.domain.errors import (
     ProvisionerError,
     StoreUnavailableError,
 )
-from provisioner.domain.events import Event, RequestMade
+from provisioner.domain.events import ClockSkewEnded, ClockSkewFound, Event, RequestMade
 from provisioner.domain.mark import Mark
-from provisioner.domain.model import CreateRequest
+from provisioner.domain.model import CreateRequest, Listing
 from provisioner.domain.secret import SecretText
 from provisioner.engine.observed import ObservedIssuer, ObservedStore
+from provisioner.telemetry.logs import LEVELS
 from tests.builders import DAY, NOW, OWNER, PLACE, a_record, an_issued, uid
 from tests.fakes.clock import FakeClock
 from tests.fakes.issuer import FakeIssuer
@@ -77,3 +80,30 @@ def test_our_own_errors_pass_unchanged() -> None:
     with pytest.raises(ConflictError):
         store.write(PLACE, OWNER, a_record(), "0")
     assert [event.result for event in told if isinstance(event, RequestMade)] == ["ok", "ConflictError"]
+
+
+def test_wrong_clock_is_told_once_until_it_is_right() -> None:
+    """A skew is news when it is found, and when it has ended; not on every list in between."""
+    told: list[Event] = []
+    skewed = SkewedIssuer(FakeClock())
+    observed = ObservedIssuer(skewed, told.append)
+    for seconds in (0, 120, 120, 126, 0, 0, -40):
+        skewed.skew = timedelta(seconds=seconds)
+        observed.list()
+    news = [event for event in told if not isinstance(event, RequestMade)]
+    assert news == [
+        ClockSkewFound(issuer="cluster", ahead_by=timedelta(seconds=120)),
+        ClockSkewEnded(issuer="cluster"),
+        ClockSkewFound(issuer="cluster", ahead_by=timedelta(seconds=-40)),
+    ]
+    assert LEVELS[ClockSkewFound] == logging.WARNING
+
+
+class SkewedIssuer(FakeIssuer):
+    """A fake whose list tells of a wrong clock."""
+
+    skew = timedelta(0)
+
+    def list(self) -> Listing:
+        """See the port."""
+        return replace(super().list(), clock_skew=self.skew)

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioner.issuers.influxctl_output import UnreadableOutputError, parse_create, parse_list, parse_time
+from provisioner.issuers.influxctl_output import parse_create, parse_list
+from provisioner.issuers.json_times import parse_time
+from provisioner.issuers.token_json import UnreadableOutputError
 
 ID = "8c1f2f0e-4d5a-4c11-9d3e-2f5f1c7b9a10"
 OTHER_ID = "8c1f2f0e-4d5a-4c11-9d3e-2f5f1c7b9a11"

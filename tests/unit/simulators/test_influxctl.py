@@ -10,7 +10,9 @@ from typing import Any, Final
 
 import pytest
 
+from provisioner.runtime.clock import SystemClock
 from provisioner.simulators.cluster import Cluster
+from provisioner.simulators.cluster_token import Kind
 
 EXPIRES: Final = "2127-01-01T00:00:00Z"
 EXPIRES_AT: Final = datetime(2127, 1, 1, tzinfo=UTC)
@@ -127,6 +129,52 @@ def test_global_flags_come_first(influxctl: Program, tmp_path: Path) -> None:
     path = config(tmp_path, f'[[profile]]\nname = "prod"\nproduct = "clustered"\nhost = "h"\nmgmt_token = "{string}"\n')
     flags = ("--config", path, "--profile", "prod", "--debug", "--timeout", "10s")
     assert [entry["description"] for entry in influxctl.printed(*flags, *LIST)] == ["admin"]
+
+
+def test_only_a_live_management_token_authenticates(influxctl: Program, tmp_path: Path) -> None:
+    """A dead, an unknown and a foreign credential fail as unauthenticated at every command, and have no effect."""
+    token, revoked = influxctl.cluster.create("revoked", None)
+    influxctl.cluster.revoke(token.token_id)
+    database = influxctl.cluster.create("database", None, kind=Kind.DATABASE)[1]
+    before = influxctl.cluster.tokens()
+    for credential in (revoked, database, "", "M.V1.unknown"):
+        path = config(tmp_path, f'[[profile]]\nname = "default"\nmgmt_token = "{credential}"\n')
+        assert refused(influxctl("--config", path, *CREATE), "code = Unauthenticated")
+    assert influxctl.cluster.tokens() == before
+
+
+def test_guarded_cluster_wants_a_credential(influxctl: Program, tmp_path: Path) -> None:
+    """With the knob set, a call without any credential fails, and one with a live credential is as ever."""
+    influxctl.cluster.set(guarded=True)
+    empty = config(tmp_path, '[[profile]]\nname = "default"\n')
+    for flags in ((), ("--config", empty)):
+        assert refused(influxctl(*flags, *CREATE), "code = Unauthenticated")
+    path = config(
+        tmp_path, f'[[profile]]\nname = "default"\nmgmt_token = "{influxctl.cluster.operator("management")}"\n'
+    )
+    assert influxctl.printed("--config", path, *CREATE, "--format", "json")["description"] == "Telegraf"
+
+
+def test_other_kinds_are_none_of_its_business(influxctl: Program) -> None:
+    """Admin and database tokens are neither listed nor revoked."""
+    token, string = influxctl.cluster.create("x", None, kind=Kind.DATABASE)
+    influxctl.cluster.operator("admin")
+    assert influxctl.printed(*LIST) == []
+    assert refused(influxctl("management", "revoke", "--force", token.token_id, "0"), "NotFound")
+    assert influxctl.cluster.authenticate(string)
+
+
+def test_wrong_clock_dates_tokens(influxctl: Program) -> None:
+    """A cluster whose clock is ahead creates in the future."""
+    influxctl.cluster.set(clock_ahead=3600)
+    created = influxctl.printed(*CREATE, "--format", "json")["created_at"]["seconds"]
+    assert created - SystemClock().now().timestamp() > 3600 - PATIENCE
+
+
+def test_bad_knobs_are_said(influxctl: Program, tmp_path: Path) -> None:
+    """A file with knobs that is wrong is named."""
+    (tmp_path / "cluster" / "knobs.json").write_text('{"warn": "loudly"}')
+    assert refused(influxctl(*LIST), "knobs.json is not understood: knob warn cannot be 'loudly'")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,146 @@
+"""Connections on which one deadline ends a whole request: the time-outs of httpx are for one read at a time."""
+
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import httpcore
+import httpx
+
+_CONNECTIONS: Final = 32
+_KEPT_FOR: Final = 5.0
+"""Seconds for which an idle connection is kept: servers and what stands between close theirs, and seldom sooner."""
+
+
+class Patience(threading.local):
+    """How long the request that is under way on this thread may still take."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._until: float | None = None
+
+    @contextmanager
+    def of(self, seconds: float) -> Iterator[None]:
+        """Let everything that is done on this thread in the context end after that long."""
+        self._until = self._monotonic() + seconds
+        try:
+            yield
+        finally:
+            self._until = None
+
+    def left(self, over: type[httpcore.TimeoutException]) -> float | None:
+        """Give the seconds that are left; raises ``over`` when none are."""
+        if self._until is None:
+            return None
+        left = self._until - self._monotonic()
+        if left <= 0:
+            raise over
+        return left
+
+
+class PatientTransport(httpx.BaseTransport):
+    """A pool of HTTP/1.1 connections for httpx; httpcore's errors come out as they are.
+
+    Nothing is sent twice, and nothing of the environment gets in: no proxy, no certificate.
+    """
+
+    def __init__(self, patience: Patience, trust: ssl.SSLContext | None) -> None:
+        self._pool = httpcore.ConnectionPool(
+            ssl_context=trust,
+            max_connections=_CONNECTIONS,
+            max_keepalive_connections=_CONNECTIONS,
+            keepalive_expiry=_KEPT_FOR,
+            http2=False,
+            retries=0,
+            network_backend=_Backend(patience),
+        )
+        self._patience = patience
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; the body of its answer is still to be read."""
+        address = request.url
+        answer = self._pool.handle_request(
+            httpcore.Request(
+                method=request.method,
+                url=httpcore.URL(
+                    scheme=address.raw_scheme, host=address.raw_host, port=address.port, target=address.raw_path
+                ),
+                headers=request.headers.raw,
+                content=request.stream,
+                extensions={"timeout": {"pool": self._patience.left(httpcore.PoolTimeout)}},
+            )
+        )
+        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), request=request)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.close()
+
+
+class _Body(httpx.SyncByteStream):
+    """The body of an answer as it arrives."""
+
+    def __init__(self, answer: httpcore.Response) -> None:
+        self._answer = answer
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._answer.iter_stream()
+
+    def close(self) -> None:
+        """Give the connection back; one on which something is still to come is closed."""
+        self._answer.close()
+
+
+class _Backend(httpcore.NetworkBackend):
+    """Opens connections to a host; each of its addresses is tried for what is left of the patience."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._inner, self._patience = httpcore.SyncBackend(), patience
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.NetworkStream:
+        """Connect."""
+        del timeout
+        left = self._patience.left(httpcore.ConnectTimeout)
+        return _Stream(self._inner.connect_tcp(host, port, left, local_address, socket_options), self._patience)
+
+
+class _Stream(httpcore.NetworkStream):
+    """A connection on which nothing takes longer than is left."""
+
+    def __init__(self, inner: httpcore.NetworkStream, patience: Patience) -> None:
+        self._inner, self._patience = inner, patience
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what is there."""
+        del timeout
+        return self._inner.read(max_bytes, self._patience.left(httpcore.ReadTimeout))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write it all."""
+        del timeout
+        self._inner.write(buffer, self._patience.left(httpcore.WriteTimeout))
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Shake hands."""
+        del timeout
+        left = self._patience.left(httpcore.ConnectTimeout)
+        return _Stream(self._inner.start_tls(ssl_context, server_hostname, left), self._patience)
+
+    def close(self) -> None:
+        """Close it."""
+        self._inner.close()
+
+    def get_extra_info(self, info: str) -> Any:  # noqa: ANN401  # httpcore's own
+        """Tell what httpcore asks of it, such as whether it is still open."""
+        return self._inner.get_extra_info(info)
