@@ -34,6 +34,11 @@ class FakeIssuer:
     amends_permissions: bool = False
     credential: Credential | None = None
     """What it is called with; None: it asks for none."""
+    believes: "FakeIssuer | None" = None
+    """Another issuer of the same cluster, whose tokens it lets in as well."""
+    bars_new: bool = False
+    """Whether whoever calls with a token that is created from now on is turned away, though the token works."""
+    barred: set[str] = field(default_factory=set)
     activation_lag: timedelta = timedelta(0)
     stale: timedelta = timedelta(0)
     forget_expiry: bool = False
@@ -50,6 +55,8 @@ class FakeIssuer:
     on_prove: Callable[[str], None] = field(default=lambda _: None)
     """Told of a token that was proven."""
     on_revoke: Callable[[IssuedToken], None] = field(default=lambda _: None)
+    on_admit: Callable[[str, Presented], None] = field(default=lambda *_: None)
+    """Told of its name, and of who was let in."""
     on_amend: Callable[[IssuedToken], None] = field(default=lambda _: None)
 
     def list(self) -> Listing:
@@ -142,7 +149,7 @@ class FakeIssuer:
         """See the port."""
         fault = self.faults.next("accepts")
         self._fail(fault)
-        accepted = self.works(credential.reveal())
+        accepted = self.lets_in(credential.reveal())
         self._dawdle(fault)
         return accepted
 
@@ -167,6 +174,8 @@ class FakeIssuer:
         self.changes += 1
         self.tokens[token_id] = issued
         self.strings[token_id] = f"M.V1.{self.name}-string-of-{token_id}"
+        if self.bars_new:
+            self.barred.add(self.strings[token_id])
         return issued, self.strings[token_id]
 
     def deliver(self) -> None:
@@ -192,13 +201,19 @@ class FakeIssuer:
             for token_id, token in self.tokens.items()
         )
 
+    def lets_in(self, string: str) -> bool:
+        """Tell whether it may be called with that string."""
+        known = self.works(string) or (self.believes is not None and self.believes.works(string))
+        return known and string not in self.barred
+
     def _admit(self) -> str | None:
         """Let in who presents a live token; give the rotation that made it, when it is one of ours."""
         return None if self.credential is None else authorised(self.credential, self._known)
 
     def _known(self, presented: Presented) -> str | None:
-        if not self.works(presented.token.reveal()):
+        if not self.lets_in(presented.token.reveal()):
             raise CredentialRefusedError("the fake issuer does not know its credential")
+        self.on_admit(self.name, presented)
         return presented.rotation_id
 
     def _dawdle(self, fault: Fault | None) -> None:
