@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST_WORKERS ?= 2
+LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 # What `make soak` runs: so many seeds, from the first that `make test` does not.
 N ?= 20000
 FIRST ?= 3000
@@ -20,7 +21,7 @@ setup: $(STAMP) ## Make .venv with the locked dependencies; the command is .venv
 $(STAMP): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("token-provisioner needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; say make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -48,7 +49,14 @@ format: setup ## Put the code into its canonical form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: chart
+chart: setup ## Write anew what the chart has from elsewhere: the schema of `config`, the copy of the alerts
+	$(BIN)/python -m tests.deploy.values_schema
+
 .PHONY: lock
-lock: setup ## Lock the dependencies anew, with hashes and without addresses
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--upgrade --all-extras --group dev --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
+lock: setup ## Lock the dependencies anew, with hashes and without addresses; the image's are a part of them
+	$(BIN)/uv pip compile $(LOCKED) --upgrade --all-extras --group dev --group deploy --output-file requirements.lock pyproject.toml
+	$(MAKE) deploy/requirements.lock
+
+deploy/requirements.lock: requirements.lock
+	$(BIN)/uv pip compile $(LOCKED) --group image --constraint requirements.lock --output-file $@ pyproject.toml

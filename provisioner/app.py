@@ -4,15 +4,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from platform import node
+from typing import Final
 
 from provisioner.catalog import make_issuer, make_store
+from provisioner.domain.election import Elector, Terms
+from provisioner.engine.candidate import Candidate
 from provisioner.engine.observed import ObservedIssuer, ObservedStore
 from provisioner.engine.recall import Recall
 from provisioner.engine.service import Service
-from provisioner.engine.world import World, never
+from provisioner.engine.world import World, always, never
 from provisioner.issuers.credential import ManagedCredential
 from provisioner.ports.clock import Clock
 from provisioner.ports.issuer import Issuer
+from provisioner.ports.lease import Lease
 from provisioner.ports.observer import Observer
 from provisioner.ports.store import Store
 from provisioner.runtime.clock import SystemClock
@@ -21,6 +26,9 @@ from provisioner.settings.fail_point import FailPoint, fail_point
 from provisioner.settings.load import Settings, load_settings
 from provisioner.telemetry.logs import LogObserver, configure_logging
 from provisioner.telemetry.observers import Observers
+
+_TRIES: Final = 3
+"""So many requests fit between a renewal and the deadline of the next one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +49,7 @@ def opened(
     recall: Recall | None = None,
     clock: Clock | None = None,
     finish_by: Callable[[], float | None] = never,
+    may_act: Callable[[], bool] = always,
     watch: Observer | None = None,
 ) -> Iterator[Application]:
     """Read the configuration and build everything it names; close it all at the end.
@@ -54,7 +63,8 @@ def opened(
     configure_logging(settings.log.format, settings.log.level if logs else "warning")
     observe = Observers(LogObserver(), *([watch] if watch is not None else []))
     with ExitStack() as stack:
-        world = _world(settings, stack, observe, clock or SystemClock(), finish_by)
+        world = _world(settings, stack, observe, clock or SystemClock())
+        world = replace(world, finish_by=finish_by, may_act=may_act)
         if point is not None:
             world = _dying(world, point)
         service = Service(
@@ -67,9 +77,34 @@ def opened(
         yield Application(settings=settings, settings_path=path, world=world, service=service)
 
 
-def _world(
-    settings: Settings, stack: ExitStack, observe: Observer, clock: Clock, finish_by: Callable[[], float | None]
-) -> World:
+def lease_of(settings: Settings, clock: Clock) -> Lease:
+    """Give the lease that decides who leads. Raises ConfigurationError where no cluster is found."""
+    from provisioner.runtime.lease_kubernetes import KubernetesLease
+
+    election = settings.leader_election
+    timeout = election.renew_deadline / _TRIES
+    return KubernetesLease(election.lease_name, election.namespace, request_timeout=timeout, clock=clock)
+
+
+def candidate_of(
+    application: Application, clock: Clock, changed: Callable[[bool], None], stack: ExitStack
+) -> Candidate | None:
+    """Give this process as a candidate for leading, not started yet; None without leader election."""
+    election = application.settings.leader_election
+    if not election.enabled:
+        return None
+    terms = Terms(
+        lease_duration=election.lease_duration,
+        renew_deadline=election.renew_deadline,
+        retry_period=election.retry_period,
+    )
+    lease = stack.enter_context(closing(lease_of(application.settings, clock)))
+    identity = f"{node()}_{application.world.entropy.rotation_id()}"  # a pod's host name is its own
+    elector = Elector(identity=identity, terms=terms)
+    return Candidate(lease, elector, clock=clock, observe=application.world.observe, changed=changed)
+
+
+def _world(settings: Settings, stack: ExitStack, observe: Observer, clock: Clock) -> World:
     stores: dict[str, Store] = {
         name: ObservedStore(stack.enter_context(closing(make_store(name, store, clock))), observe)
         for name, store in settings.stores.items()
@@ -80,9 +115,7 @@ def _world(
         )
         for name, issuer in settings.issuers.items()
     }
-    return World(
-        issuers=issuers, stores=stores, clock=clock, entropy=SystemEntropy(), observe=observe, finish_by=finish_by
-    )
+    return World(issuers=issuers, stores=stores, clock=clock, entropy=SystemEntropy(), observe=observe)
 
 
 def _credential(settings: Settings, issuer: str, stores: Mapping[str, Store]) -> ManagedCredential | None:

@@ -14,8 +14,9 @@ from typing import Final
 
 import structlog
 
-from provisioner.app import Application, opened
+from provisioner.app import Application, candidate_of, opened
 from provisioner.domain.errors import ConfigurationError
+from provisioner.engine.candidate import Candidate
 from provisioner.engine.recall import Recall
 from provisioner.engine.reconcile import Outcome
 from provisioner.ports.observer import Observer
@@ -55,6 +56,8 @@ class Daemon:
         self._reign: _Reign | None = None
         self._finish_by: float | None = None
         self._scheduler: Scheduler | None = None
+        self._candidate: Candidate | None = None
+        self._election = ExitStack()
         self._log = structlog.get_logger("provisioner.daemon")
 
     def start(self) -> None:
@@ -63,7 +66,10 @@ class Daemon:
         application = self._reign.application
         settings = application.settings
         self._scheduler = Scheduler(wake=self._wake, drift=self._drift, concurrency=settings.reconcile.concurrency)
+        self._candidate = candidate_of(application, self._clock, self._lead, self._election)
         self._scheduler.start(self._clock.now(), settings.reconcile.interval)
+        if self._candidate is not None:
+            self._candidate.start()
         names = [token.name for token in application.service.tokens]
         self._log.info(
             "daemon_started", instance=settings.instance, tokens=names, config=str(application.settings_path)
@@ -90,6 +96,7 @@ class Daemon:
             if token.name not in kept:
                 scheduler.forget(token.name)
         scheduler.drift_every(self._clock.now(), application.settings.reconcile.interval)
+        self._say_if_election_changed(before.application, application)
         self._log.info("configuration_reloaded", instance=application.settings.instance, tokens=sorted(kept))
 
     def _refuse(self, why: str) -> None:
@@ -105,7 +112,7 @@ class Daemon:
         self._log.info("daemon_stopping", finish_within=FINISH_WITHIN.total_seconds())
         if self._scheduler is None:
             return True
-        ending = Thread(target=self._scheduler.stop, name="stop", daemon=True)
+        ending = Thread(target=self._end, args=[self._scheduler], name="stop", daemon=True)
         ending.start()
         ending.join(LEAVE_WITHIN.total_seconds())
         if ending.is_alive():
@@ -116,6 +123,38 @@ class Daemon:
         self._log.info("daemon_stopped")
         return True
 
+    def _end(self, scheduler: Scheduler) -> None:
+        """Finish what is in flight, as the leader until then; only then somebody else is let lead."""
+        scheduler.stop()
+        if self._candidate is not None:
+            self._candidate.leave()
+        self._election.close()
+
+    def may_act(self) -> bool:
+        """Tell whether this process acts: always without leader election, else while it leads."""
+        return self._candidate is None or self._candidate.is_leading()
+
+    def _must_finish_by(self) -> float | None:
+        """Give the moment by which all work must have ended: because we leave, or because our lease ends."""
+        of_lease = None if self._candidate is None else self._candidate.finish_by()
+        return min((moment for moment in (self._finish_by, of_lease) if moment is not None), default=None)
+
+    def _lead(self, leading: bool) -> None:  # noqa: FBT001  # as the candidate calls it
+        """Look at everything at once when we begin to lead; wake nobody when we lead no more."""
+        scheduler = self._scheduler
+        if scheduler is None or self._finish_by is not None:
+            return
+        with self._current() as application:
+            if leading:
+                scheduler.drift_every(self._clock.now(), application.settings.reconcile.interval)
+                return
+            for token in application.service.tokens:
+                scheduler.forget(token.name)
+
+    def _say_if_election_changed(self, before: Application, after: Application) -> None:
+        if before.settings.leader_election != after.settings.leader_election:
+            self._log.warning("leader_election_kept", remedy="restart the daemon for its new settings to hold")
+
     def _open(self) -> "_Reign":
         stack = ExitStack()
         application = stack.enter_context(
@@ -124,7 +163,8 @@ class Daemon:
                 logs=True,
                 recall=self._recall,
                 clock=self._clock,
-                finish_by=lambda: self._finish_by,
+                finish_by=self._must_finish_by,
+                may_act=self.may_act,
                 watch=self._watch,
             )
         )
@@ -156,18 +196,22 @@ class Daemon:
             reign.stack.close()
 
     def _wake(self, name: str) -> None:
+        if not self.may_act():
+            return
         with self._current() as application:
             service = application.service
             chosen = [token for token in service.tokens if token.name == name]
             self._reschedule(service.run_pass(chosen))
 
     def _drift(self) -> None:
+        if not self.may_act():
+            return
         with self._current() as application:
             self._reschedule(application.service.run_pass())
 
     def _reschedule(self, outcomes: tuple[Outcome, ...]) -> None:
         """Wake each name when its own decision said."""
-        if self._scheduler is None or self._finish_by is not None:
+        if self._scheduler is None or self._finish_by is not None or not self.may_act():
             return
         with self._current() as application:
             names = {token.name for token in application.service.tokens}

@@ -1,4 +1,4 @@
-"""The invariants I1 to I7 of the rotation protocol, written once: every test of the protocol runs them.
+"""The invariants I1 to I8 of the rotation protocol, written once: every test of the protocol runs them.
 
 They look at the ground truth (what the fakes really hold), never at what the engine believes.
 """
@@ -26,6 +26,8 @@ class Invariants:
         """Ids of tokens that were revoked, or let expire, by somebody outside."""
         self.requests_forgotten = False
         """Whether a person deleted or restored the secret, and with it the memory of honoured requests."""
+        self.locked_out = False
+        """Whether a person took away the last credential that works."""
         self._versions_seen = 0
         self._current: str | None = None
         self._copied: dict[str, str | None] = {}
@@ -36,7 +38,7 @@ class Invariants:
         self._rotations_by_request: dict[str, set[str]] = defaultdict(set)
 
     def check(self) -> None:
-        """Check I1, I3, I4 and I6 as things stand now; I7: for however many replicas there are."""
+        """Check I1, I3, I4, I6 and I8 as things stand now; I7: for however many replicas there are."""
         assert not self.restraint.broken, self.restraint.broken[0]
         self._note_current()
         self._stored_token_works()
@@ -44,6 +46,7 @@ class Invariants:
         self._nothing_foreign_is_touched()
         self._live_tokens_are_bounded()
         self._a_request_rotates_once()
+        self._some_credential_works()
 
     def check_nothing_leaks(self) -> None:
         """I2: after everything has come to rest, only the current token lives."""
@@ -147,6 +150,18 @@ class Invariants:
         self._versions_seen = len(versions)
         for request_id, rotations in self._rotations_by_request.items():
             assert len(rotations) == 1, f"I6: request {request_id} rotated {len(rotations)} times"
+
+    def _some_credential_works(self) -> None:
+        rig = self._rig
+        if not rig.token.credential_of or self.locked_out:
+            return
+        held = [rig.content_of(rig.store.document(place.path), place) for place in rig.token.destinations]
+        strings = [content.token for content in held if isinstance(content, Record)]
+        strings += [rig.initial] if rig.initial is not None else []
+        for issuer in (rig.issuer, rig.former):
+            if issuer.name in rig.token.credential_of:
+                works = any(issuer.lets_in(string.reveal()) for string in strings)
+                assert works, f"I8: no credential works at {issuer.name}: neither the stored one nor the initial one"
 
     def _find(self, token_id: str) -> IssuedToken | None:
         for issuer in (self._rig.issuer, self._rig.former):

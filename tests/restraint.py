@@ -1,4 +1,4 @@
-"""What must not be done although the invariants would survive it: rules over acts, as I1 to I7 are over states.
+"""What must not be done although the invariants would survive it: rules over acts, as I1 to I8 are over states.
 
 They too look at the ground truth. Every test of the protocol runs them, through ``tests.invariants``.
 """
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from provisioner.domain.model import CreateRequest, IssuedToken, ManagedToken, Record
 from provisioner.domain.timing import rotation_due
+from provisioner.ports.credential import Presented
 
 if TYPE_CHECKING:
     from tests.rig import Rig
@@ -16,7 +17,7 @@ Actor = tuple[int, int]
 
 
 class Restraint:
-    """Eight rules over acts.
+    """Nine rules over acts.
 
     R1: no create without a preflight of its own. R2: no rotation is created twice.
     R3: nobody revokes a young token that another process may be about to store.
@@ -24,6 +25,7 @@ class Restraint:
     R5: none becomes the stored one that was not seen to work. R6: none is revoked that a copy still holds.
     R7: what is stored is replaced by another token, never by nothing.
     R8: what was replaced is not revoked before consumers were seen to read what replaced it, where that can be seen.
+    R9: no predecessor of a credential is revoked before each issuer was called, with success, with what replaced it.
     """
 
     def __init__(self, rig: "Rig") -> None:
@@ -38,6 +40,10 @@ class Restraint:
         self._makers: dict[str, Actor | None] = {}
         self._has_been_current: set[str] = set()
         self._proven: set[str] = set()
+        self._in_turn: list[Record] = []
+        """The records that were current, one after another."""
+        self._admitted: set[tuple[str, str | None]] = set()
+        """Issuers, and rotations whose token they were called with."""
         self._person_acted = False
         self._is_compromised = False
         """Whether the last record of ours asked for an end without overlap, whatever a person has done to it since."""
@@ -63,8 +69,12 @@ class Restraint:
         """Note that a token was seen to work."""
         self._proven.add(token_id)
 
+    def admits(self, issuer: str, presented: Presented) -> None:
+        """Note with what an issuer was called with success."""
+        self._admitted.add((issuer, presented.rotation_id))
+
     def revokes(self, token: IssuedToken) -> None:
-        """Check R3, R6 and R8 as a token is revoked by one of us."""
+        """Check R3, R6, R8 and R9 as a token is revoked by one of us."""
         acting = self._rig.acting
         for place in self._rig.token_of(acting[0] if acting else 0).destinations[1:]:
             held = getattr(self._rig.content_of(self._rig.store.document(place.path), place), "token_id", None)
@@ -72,6 +82,7 @@ class Restraint:
         now = self._rig.clock.now()
         if token.mark is None or token.created_at is None or token.is_expired(now):
             return
+        self._demand_that_successor_is_used(token)
         if self._is_compromised:
             return
         if token.token_id in self._has_been_current:
@@ -81,6 +92,17 @@ class Restraint:
         quiet = min(self._rig.token.orphan_quiet_period, self._rig.token.overlap) - self.clocks_differ_by
         own = made_by is not None and made_by == self._rig.acting
         self._demand(own or age >= quiet, f"R3: {token.token_id} is revoked {age} old by somebody who did not make it")
+
+    def _demand_that_successor_is_used(self, token: IssuedToken) -> None:
+        """A dead one is no successor: who wants its place has to make room, and is called with something else."""
+        turns = [number for number, record in enumerate(self._in_turn) if record.token_id == token.token_id]
+        of, record = self._rig.token.credential_of, self._rig.record
+        current = self._rig.issuer.tokens.get(record.token_id) if record is not None else None
+        if not of or not turns or current is None or not current.is_live(self._rig.clock.now()):
+            return
+        after = [record.rotation_id for record in self._in_turn[turns[-1] + 1 :]]
+        used = any(all((issuer, rotation) in self._admitted for issuer in of) for rotation in after)
+        self._demand(used, f"R9: {token.token_id} is revoked, and {', '.join(of)} was not called with its successor")
 
     def _demand_that_consumers_read(self, token: IssuedToken, acting: Actor | None) -> None:
         for place in self._rig.token_of(acting[0] if acting else 0).destinations:
@@ -105,6 +127,7 @@ class Restraint:
         """Check R4 as another record becomes the stored one."""
         if record is not None:
             self._has_been_current.add(record.token_id)
+            self._in_turn.append(record)
             self._is_compromised = record.compromised
         if self._person_acted:
             self._person_acted = False

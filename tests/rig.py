@@ -1,6 +1,6 @@
 """A whole world of fakes around the real engine, with replicas that each have a memory of their own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -9,9 +9,12 @@ from provisioner.domain.mark import Mark
 from provisioner.domain.memory import Memory
 from provisioner.domain.model import Content, Destination, ManagedToken, Record, Trigger
 from provisioner.domain.record import read_document
+from provisioner.domain.secret import SecretText
 from provisioner.engine.gather import Listings
 from provisioner.engine.reconcile import Outcome, reconcile
 from provisioner.engine.world import World
+from provisioner.issuers.credential import GivenCredential, ManagedCredential
+from provisioner.ports.credential import Presented
 from provisioner.ports.store import Store
 from tests.builders import OTHER_PLACE, PLACE, a_token, uid
 from tests.fakes.clock import FakeClock
@@ -46,6 +49,22 @@ class SkewedClock:
     def sleep(self, duration: timedelta) -> None:
         """Move the true clock on."""
         self._true.sleep(duration)
+
+
+class RigCredential:
+    """The rig's token as what issuers are called with, by whichever replica acts; begun with the initial one."""
+
+    def __init__(self, rig: "Rig") -> None:
+        self._rig = rig
+
+    def candidates(self) -> Iterator[Presented]:
+        """See the port."""
+        rig = self._rig
+        replica = rig.acting[0] if rig.acting is not None else 0
+        token, stores, initial = rig.token_of(replica), rig.worlds[replica].stores, rig.initial
+        given = None if initial is None else GivenCredential(source=lambda: initial)
+        places = tuple((stores[place.store], place) for place in token.destinations)
+        return ManagedCredential(owner=token.owner, places=places, initial=given).candidates()
 
 
 class Rig:
@@ -87,13 +106,29 @@ class Rig:
         self.invariants = Invariants(self, replicas=replicas)
         if isinstance(self.store, StagedStore):
             self.store.on_restored = self.invariants.comes_back
+        self.initial: SecretText | None = None
+        """The credential that a person left to begin with, where issuers are called with the token."""
+        if self.token.credential_of:
+            self._ask_for_credentials()
         self.store.on_preflight = self.invariants.restraint.store_is_ready
         self.store.on_person = self.invariants.restraint.person_writes
         for issuer in (self.issuer, self.former):
+            issuer.on_admit = self.invariants.restraint.admits
             issuer.on_create = self.invariants.restraint.creates
             issuer.on_prove = self.invariants.restraint.proves
             issuer.on_revoke = self.invariants.restraint.revokes
         self.watch(lambda _: None)
+
+    def _ask_for_credentials(self) -> None:
+        """Let the issuers turn away who has no credential; an operator has one."""
+        own, string = self.issuer.add("the operator's own", None)
+        self.initial = SecretText(string)
+        self.issuer.tokens[own.token_id] = replace(own, created_at=self.clock.now() - timedelta(days=1))
+        self.invariants.expect_foreign(token_id=own.token_id)
+        self.former.believes, self.issuer.believes = self.issuer, self.former
+        for issuer in (self.issuer, self.former):
+            if issuer.name in self.token.credential_of:
+                issuer.credential = RigCredential(self)
 
     def _store_of(self, replica: int) -> Store:
         """Give the store as a process that has just begun has it."""
@@ -245,4 +280,20 @@ def provisioned(
     rig.reconcile()
     rig.clock.advance(timedelta(days=1))
     rig.reconcile()
+    return rig
+
+
+def credentialed(
+    token: ManagedToken | None = None,
+    *,
+    of: tuple[str, ...] = ("cluster",),
+    replicas: int = 1,
+    proves_by_use: bool = False,
+    keeps_initial: bool = False,
+) -> Rig:
+    """Give a rig whose token has been its issuer's own credential for a day; the initial one is taken away."""
+    token = replace(token or a_token(), credential_of=of, drift_interval=timedelta(hours=6))
+    rig = provisioned(token, replicas=replicas, proves_by_use=proves_by_use)
+    if not keeps_initial:
+        rig.initial = None
     return rig

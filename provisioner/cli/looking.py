@@ -1,7 +1,7 @@
 """The commands that change nothing: plan, status, explain, check, schema."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
@@ -13,6 +13,10 @@ from provisioner.domain.errors import ConfigurationError
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import AwaitingRevocation, DestinationStatus, TokenStatus
 from provisioner.domain.steps import Decision, Refuse, Rest, kind
+
+if TYPE_CHECKING:
+    from provisioner.app import Application
+    from provisioner.engine.inspection import Inspected
 
 EXIT_UNHEALTHY = 1
 EXIT_PENDING = 3
@@ -105,12 +109,12 @@ def explain(
 
 
 def check(context: typer.Context, config: Config = None, output: OutputOption = Output.TABLE) -> None:
-    """Try configuration, reach and permissions of every issuer and store. Exit 0: well, 1: not, 2: configuration."""
+    """Try configuration, issuers, stores and lease: reach and permissions. Exit 0: well, 1: not, 2: configuration."""
     from provisioner.app import opened
     from provisioner.engine.inspection import inspect
 
     with opened(config_path(context, config)) as application:
-        lines = inspect(application.world, application.service.tokens)
+        lines = (*inspect(application.world, application.service.tokens), *_lease(application))
     if output is Output.JSON:
         checks = [render.as_plain(line) for line in lines]
         render.print_json({"configuration": str(application.settings_path), "checks": checks})
@@ -129,6 +133,23 @@ def schema() -> None:
     from provisioner.settings.load import json_schema
 
     render.print_json(json_schema())
+
+
+def _lease(application: "Application") -> tuple["Inspected", ...]:
+    """Give the line on the lease; none without leader election."""
+    from contextlib import closing
+
+    from provisioner.app import lease_of
+    from provisioner.engine.inspection import Inspected, inspect_lease
+
+    election = application.settings.leader_election
+    if not election.enabled:
+        return ()
+    try:
+        with closing(lease_of(application.settings, application.world.clock)) as lease:
+            return (inspect_lease(lease),)
+    except ConfigurationError as error:
+        return (Inspected(kind="lease", name=election.lease_name, ok=False, message=str(error)),)
 
 
 def _moment(text: str | None) -> datetime | None:

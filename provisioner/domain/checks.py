@@ -40,7 +40,7 @@ from provisioner.domain.steps import (
     revoke_key,
 )
 from provisioner.domain.timing import rfc3339, rotation_due, whole_seconds
-from provisioner.domain.trials import next_trial
+from provisioner.domain.trials import next_trial, proves_by_use
 
 _NOT_READ = "not asked: a truth could not be read"
 _NOTHING_STORED = "nothing is stored"
@@ -107,7 +107,7 @@ def stored_token_is_dead(snapshot: Snapshot, now: datetime) -> Finding:
         return Finding(
             message=f"{record.token_id} is not listed, and too young for that to mean anything", until=settled
         )
-    if current is not None and not listing.proves_by_use:
+    if current is not None and not proves_by_use(snapshot, record):
         return Finding(message=f"the stored token {record.token_id} is listed as live", until=expires_at)
     finding = _finding_of_trial(snapshot, primary, record, now)
     return finding if finding.until else replace(finding, until=expires_at)

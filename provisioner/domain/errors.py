@@ -59,3 +59,19 @@ class AttemptFailedError(TemporaryError):
 
 class DaemonUnreachableError(TemporaryError):
     """No running daemon answered; nothing was asked of anybody."""
+
+
+class LeaseConflictError(TemporaryError):
+    """The lease was not written: somebody else has written it, or created it, since we read it."""
+
+
+class LeaseGoneError(TemporaryError):
+    """The lease was not written: it is there no more."""
+
+
+class LeaseUnavailableError(TemporaryError):
+    """Nobody answered, or too late: a write may have taken effect, or may yet."""
+
+
+class LeaseRefusedError(PermanentError):
+    """The lease was not read or written: we may not, or the server does not take it."""

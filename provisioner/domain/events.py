@@ -220,6 +220,60 @@ class RequestMade:
     """``ok`` or the name of the error."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeadershipGained:
+    """This process leads from now on: it acts."""
+
+    lease: str
+    identity: str
+    transitions: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeadershipLost:
+    """This process leads no more, although nobody asked it to leave: it acts no more."""
+
+    lease: str
+    identity: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeadershipReleased:
+    """This process gave the lease back on leaving: another one can lead at once."""
+
+    lease: str
+    identity: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaderSeen:
+    """Another process leads; this one looks on, and serves reads."""
+
+    lease: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseUnreachable:
+    """The lease could not be read or written; it is tried again. A leader stops when its deadline comes."""
+
+    lease: str
+    error: str
+    failures: int
+    """In a row."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseRefused:
+    """The lease may not be read or written: a person has to see to it, and it is tried again."""
+
+    lease: str
+    error: str
+    failures: int
+    """In a row."""
+
+
 Event = (
     Decided
     | RotationStarted
@@ -242,4 +296,10 @@ Event = (
     | ClockSkewEnded
     | PassFinished
     | RequestMade
+    | LeadershipGained
+    | LeadershipLost
+    | LeadershipReleased
+    | LeaderSeen
+    | LeaseUnreachable
+    | LeaseRefused
 )

@@ -254,6 +254,8 @@ class Listing:
     """The rotation of the managed token with which the issuer was asked; None: it was asked with another credential."""
     clock_skew: timedelta = timedelta(0)
     """How far the issuer's clock is ahead of ours, where that counts; the times of the tokens are by ours already."""
+    warnings: tuple[str, ...] = ()
+    """What an operator should know of how it was asked; ``check`` shows them."""
     asked_at: datetime | None = None
     """When it was asked for, by our clock: what was made later need not be on it. None: now."""
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import assert_never
 
 from provisioner.domain.memory import Trial, TrialResult
-from provisioner.domain.model import Listing, Stored
+from provisioner.domain.model import Listing, Record, Stored
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import TRY_KEY
 
@@ -37,7 +37,21 @@ def still_has_to_work(snapshot: Snapshot) -> bool:
     if record is None or (trial is not None and trial.result is not TrialResult.NO_ANSWER):
         return False
     listing = snapshot.listings.get(record.issuer)
-    return snapshot.current is None or not isinstance(listing, Listing) or listing.proves_by_use
+    is_listed = snapshot.current is not None and isinstance(listing, Listing)
+    return not is_listed or proves_by_use(snapshot, record)
+
+
+def proves_by_use(snapshot: Snapshot, record: Record) -> bool:
+    """Tell whether only using the stored token tells that it works, though it be listed as live.
+
+    So it is where its issuer can, and where an issuer that is called with it was called with another credential: a
+    list knows nothing of a string that somebody has edited.
+    """
+    listing = snapshot.listings.get(record.issuer)
+    return (isinstance(listing, Listing) and listing.proves_by_use) or any(
+        isinstance(asked, Listing) and asked.credential != record.rotation_id
+        for asked in map(snapshot.listings.get, snapshot.token.credential_of)
+    )
 
 
 def is_refused(snapshot: Snapshot) -> bool:

@@ -14,7 +14,8 @@ from provisioner.domain.errors import (
     StoreUnavailableError,
 )
 from provisioner.domain.memory import Memory, TrialResult
-from provisioner.domain.model import IssuedToken, Stored
+from provisioner.domain.model import IssuedToken, ManagedToken, Stored
+from provisioner.domain.secret import SecretText
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Amend, Confirm, Copy, Decision, Effect, Mint, Revoke, TryStored
 from provisioner.domain.trials import refusal_is_certain_at
@@ -97,7 +98,9 @@ def _mint(world: World, snapshot: Snapshot, decision: Decision, step: Mint) -> A
 def _try_stored(world: World, snapshot: Snapshot, step: TryStored) -> Applied:
     record, now = step.record, world.clock.now
     try:
-        works = world.issuers[record.issuer].prove(record.token, record.token_id)
+        works = world.issuers[record.issuer].prove(record.token, record.token_id) and _is_taken(
+            world, snapshot.token, record.token
+        )
     except IssuerUnavailableError as error:
         memory = recollection.tried(
             snapshot.memory,
@@ -117,6 +120,12 @@ def _try_stored(world: World, snapshot: Snapshot, step: TryStored) -> Applied:
         certain_at = refusal_is_certain_at(replace(snapshot, memory=memory))
         world.observe(events.StoredTokenRefused(name=tried.name, token_id=record.token_id, certain_at=certain_at))
     return Applied(memory=memory)
+
+
+def _is_taken(world: World, token: ManagedToken, string: SecretText) -> bool:
+    """Tell whether one of the issuers that are called with a token takes it: all would hardly be wrong."""
+    names = token.credential_of
+    return not names or any(world.issuers[name].accepts(string) for name in names)
 
 
 def _amend(world: World, snapshot: Snapshot, decision: Decision, step: Amend) -> Applied:

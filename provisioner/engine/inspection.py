@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from provisioner.domain.errors import ProvisionerError
-from provisioner.domain.model import ManagedToken
+from provisioner.domain.model import Listing, ManagedToken
 from provisioner.engine.world import World
+from provisioner.ports.lease import Lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +14,7 @@ class Inspected:
     """One line of ``check``."""
 
     kind: str
-    """``issuer`` or ``store``."""
+    """``issuer``, ``store`` or ``lease``."""
     name: str
     ok: bool
     message: str
@@ -21,25 +22,67 @@ class Inspected:
 
 def inspect(world: World, tokens: Sequence[ManagedToken]) -> tuple[Inspected, ...]:
     """Ask every issuer for its list, and every store whether it would take a write at each destination."""
-    lines = [_issuer(world, name) for name in world.issuers]
+    lines = [line for name in world.issuers for line in _issuer(world, name, tokens)]
     for name in world.stores:
         lines += _store(world, name, tokens)
     return tuple(lines)
 
 
-def _issuer(world: World, name: str) -> Inspected:
+def inspect_lease(lease: Lease) -> Inspected:
+    """See whether this process could lead: nothing is changed, and who leads goes on."""
+    try:
+        lease.check()
+        record = lease.read()
+    except ProvisionerError as error:
+        return Inspected(kind="lease", name=lease.name, ok=False, message=str(error))
+    now = "there is none yet" if record is None else f"held by {record.holder}" if record.holder else "held by nobody"
+    return Inspected(kind="lease", name=lease.name, ok=True, message=f"can be read, created and updated; {now}")
+
+
+def _issuer(world: World, name: str, tokens: Sequence[ManagedToken]) -> Iterator[Inspected]:
     try:
         listing = world.issuers[name].list()
     except ProvisionerError as error:
-        return Inspected(kind="issuer", name=name, ok=False, message=str(error))
+        yield Inspected(kind="issuer", name=name, ok=False, message=str(error))
+        return
     marked = sum(1 for token in listing.tokens if token.mark is not None)
     proof = "by use" if listing.proves_by_use else "by the list"
     message = f"{len(listing.tokens)} tokens listed, {marked} of them marked; new tokens are proven {proof}"
+    credential = next((token for token in tokens if name in token.credential_of), None)
+    refused = None
+    if credential is not None:
+        refused = _refused(world, credential) if listing.credential is None else None
+        message += f"; {_called(credential, listing)}"
+    yield Inspected(kind="issuer", name=name, ok=True, message=message)
+    for warning in (*listing.warnings, *filter(None, [refused, _wrong_clock(listing)])):
+        yield Inspected(kind="issuer", name=name, ok=False, message=warning)
+
+
+def _wrong_clock(listing: Listing) -> str | None:
+    """Say how far an issuer's clock is off, where that counts."""
     skew = listing.clock_skew.total_seconds()
-    if skew:
-        ahead = f"{abs(skew):g} s {'ahead of' if skew > 0 else 'behind'} ours"
-        message = f"{message}; but its clock is {ahead}: let NTP put right whichever is wrong"
-    return Inspected(kind="issuer", name=name, ok=not skew, message=message)
+    if not skew:
+        return None
+    ahead = f"{abs(skew):g} s {'ahead of' if skew > 0 else 'behind'} ours"
+    return f"its clock is {ahead}: let NTP put right whichever is wrong"
+
+
+def _called(token: ManagedToken, listing: Listing) -> str:
+    """Say with which credential an issuer was called."""
+    if listing.credential is not None:
+        return f"called with its managed token {token.name}"
+    return f"called with the initial credential: take it away once {token.name} is stored and used"
+
+
+def _refused(world: World, token: ManagedToken) -> str | None:
+    """Say so when a token is stored that was not what the issuer took."""
+    try:
+        stored = world.stores[token.primary.store].read(token.primary, token.owner)
+    except ProvisionerError:
+        return None  # its store has a line of its own
+    if stored.record is None:
+        return None
+    return f"the managed token {token.name} is stored, and was refused: let the daemon replace it, or rotate it"
 
 
 def _store(world: World, name: str, tokens: Sequence[ManagedToken]) -> Iterator[Inspected]:

@@ -22,7 +22,7 @@ from provisioner.domain.slots import requests_kept
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Mint
 from provisioner.domain.timing import whole_seconds
-from provisioner.domain.unlisted import last_listed, unseen_predecessors
+from provisioner.domain.unlisted import is_near_its_end, last_listed, unseen_predecessors
 from provisioner.engine.gather import list_tokens
 from provisioner.engine.world import World
 
@@ -43,6 +43,15 @@ class Rotated:
     """The primary as it was read back; None when the read-back got no answer."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Doubt:
+    """Why a new token cannot become the current one yet."""
+
+    why: str
+    is_of_others_alone: bool = False
+    """Whether it works, and only an issuer that did not issue it does not take it for its credential."""
+
+
 class Rotation:
     """One attempt to replace the current token; used once.
 
@@ -56,6 +65,7 @@ class Rotation:
         self._issuer = world.issuers[self._token.issuer]
         self._store = world.stores[self._token.primary.store]
         self._deadline = world.deadline(self._token.rotation_timeout)
+        self._stored, self._is_pressing = snapshot.record, _is_pressing(snapshot, world.clock.now())
         self._phases: dict[str, timedelta] = {}
         self._created_at = world.clock.now()
         self.mark = Mark(owner=self._token.owner, rotation_id=world.entropy.rotation_id())
@@ -65,7 +75,7 @@ class Rotation:
     def run(self) -> Rotated:
         """Carry the rotation through; raises AttemptFailedError naming the phase that failed and why."""
         started = self._world.clock.monotonic()
-        self._phase("preflight", lambda: self._store.preflight(self._token.primary))
+        self._phase("preflight", self._preflight)
         self._announce()
         minted, expires_at = self._phase("create", self._create)
         self._phase("prove", lambda: self._prove(minted))
@@ -74,6 +84,23 @@ class Rotation:
         stored = self._phase("read back", lambda: self._read_back(record))
         self._world.observe(self._finished(started))
         return Rotated(record=record, issued=self._issued(minted, expires_at), stored=stored)
+
+    def _preflight(self) -> None:
+        """See that the commit would be accepted; and that those would answer whose word the new token needs.
+
+        Without that a token would be made and revoked at every try, for as long as another issuer is down.
+        """
+        if self._stored is not None and not self._is_pressing:
+            for name in self._token.credential_of:
+                if name != self._token.issuer:
+                    self._may_answer(name, self._stored.token)
+        self._store.preflight(self._token.primary)
+
+    def _may_answer(self, name: str, string: SecretText) -> None:
+        try:
+            self._world.issuers[name].accepts(string)  # whatever it says: it would say something of a new one, too
+        except (IssuerUnavailableError, IssuerRefusedError) as error:
+            raise AttemptFailedError(f"issuer {name}, which is called with this token: {error}") from error
 
     def _phase(self, name: str, work: Callable[[], T]) -> T:
         started = self._world.clock.monotonic()
@@ -127,27 +154,34 @@ class Rotation:
     def _prove(self, minted: MintedToken) -> None:
         """Use the new token until it works. A refusal means «not yet»."""
         deadline = self._deadline.within(self._token.verify_timeout)
-        why, pause, tries = "it was refused", _FIRST_PAUSE, 0
-        while True:
-            tries += 1
-            try:
-                if self._issuer.prove(minted.token, minted.token_id):
-                    stranger = self._not_accepted_by(minted.token)
-                    if stranger is None:
-                        break
-                    why = f"issuer {stranger} did not take it for its credential"
-            except IssuerUnavailableError as error:
-                why = str(error)
+        pause, tries = _FIRST_PAUSE, 1
+        while (doubt := self._doubt(minted)) is not None:
             if not deadline.pause(pause):
-                raise AttemptFailedError(f"the new token {minted.token_id} did not come to work in time: {why}")
-            pause = min(pause * 2, _LONGEST_PAUSE)
+                if doubt.is_of_others_alone and self._is_pressing:
+                    break  # their trouble must not be the end of this name
+                raise AttemptFailedError(f"the new token {minted.token_id} did not come to work in time: {doubt.why}")
+            pause, tries = min(pause * 2, _LONGEST_PAUSE), tries + 1
         name, rotation_id = self._token.name, self.mark.rotation_id
         proven = events.TokenProven(name=name, rotation_id=rotation_id, token_id=minted.token_id, tries=tries)
         self._world.observe(proven)
 
-    def _not_accepted_by(self, token: SecretText) -> str | None:
-        """Name an issuer that is to be called with the new token from now on, and does not take it yet; or None."""
-        return next((name for name in self._token.credential_of if not self._world.issuers[name].accepts(token)), None)
+    def _doubt(self, minted: MintedToken) -> "_Doubt | None":
+        """Say what speaks against the new token now: that it does not work, or is not taken as a credential."""
+        try:
+            if not self._issuer.prove(minted.token, minted.token_id):
+                return _Doubt(why="it was refused")
+        except IssuerUnavailableError as error:
+            return _Doubt(why=str(error))
+        of = self._token.credential_of
+        for name in sorted(of, key=lambda name: name != self._token.issuer):  # its own first
+            is_other = name != self._token.issuer
+            try:
+                if not self._world.issuers[name].accepts(minted.token):
+                    why = f"issuer {name} did not take it for its credential"
+                    return _Doubt(why=why, is_of_others_alone=is_other)
+            except (IssuerUnavailableError, IssuerRefusedError) as error:
+                return _Doubt(why=f"issuer {name}: {error}", is_of_others_alone=is_other)
+        return None
 
     def _record(self, minted: MintedToken, expires_at: datetime) -> Record:
         now, before, trigger = self._world.clock.now(), self._step.primary.record, self._step.trigger
@@ -264,6 +298,12 @@ class Rotation:
             took=timedelta(seconds=self._world.clock.monotonic() - started),
             phases=dict(self._phases),
         )
+
+
+def _is_pressing(snapshot: Snapshot, now: datetime) -> bool:
+    """Tell whether the stored token is dead, or so near its end that its successor can wait for nobody."""
+    current = snapshot.current
+    return (current is not None and not current.is_live(now)) or is_near_its_end(snapshot, now)
 
 
 def _live_rotations(snapshot: Snapshot, now: datetime) -> tuple[str, ...]:

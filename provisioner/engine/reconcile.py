@@ -54,7 +54,7 @@ class Outcome:
 def reconcile(
     world: World, token: ManagedToken, listings: Listings, *, memory: Memory, trigger: Trigger | None = None
 ) -> Outcome:
-    """Take steps until the decision is to rest. Never raises for what goes wrong outside; says it instead."""
+    """Take steps until the decision is to rest, or somebody else is to act. Trouble outside is said, not raised."""
     just_read: Stored | None = None
     looked_at: Snapshot | None = None
     failures: list[str] = []
@@ -75,6 +75,8 @@ def reconcile(
             decision = decide(snapshot, world.clock.now())
             break
         _tell(world, token, decision)
+        if not world.may_act():  # who leads now takes it from here
+            break
         looked_at = snapshot if isinstance(step, Confirm) else None  # that is a read like another
         try:
             applied = apply(world, snapshot, decision, step)

@@ -16,6 +16,11 @@ def never() -> float | None:
     return None
 
 
+def always() -> bool:
+    """Say yes: no other process is to act in our place."""
+    return True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """The ports that one process acts through."""
@@ -26,7 +31,9 @@ class World:
     entropy: Entropy
     observe: Observer
     finish_by: Callable[[], float | None] = never
-    """The monotonic moment by which all work must have ended, once somebody asked us to leave."""
+    """The monotonic moment by which all work must have ended, once somebody asked us to leave, or our lease ends."""
+    may_act: Callable[[], bool] = always
+    """Whether this process is the one that acts now: no step is begun while it is not."""
 
     def deadline(self, patience: timedelta) -> "Deadline":
         """Start a deadline ``patience`` from now."""

@@ -4,7 +4,7 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,6 +20,9 @@ LONGEST_OUTPUT: Final = 64 * 1024 * 1024
 _AFTER_KILL: Final = 5.0
 _LAST_WORDS: Final = 1.0
 """Seconds for a stream to end once the group is gone; who left the group may hold it open for ever."""
+_LOOK_AGAIN: Final = 0.25
+"""Seconds between looks whether it is hopeless to wait."""
+_LAST_SAID: Final = 1 << 16
 _LOOK_UP: Final = 100
 """Milliseconds between looks whether to go on reading."""
 
@@ -36,9 +39,17 @@ class Ended:
     """Standard error; None when there was nothing."""
 
 
-def run_child(command: Sequence[str], *, timeout: timedelta, home: Path, environment: Mapping[str, str]) -> Ended:
+def run_child(
+    command: Sequence[str],
+    *,
+    timeout: timedelta,
+    home: Path,
+    environment: Mapping[str, str],
+    is_hopeless: Callable[[str, str], bool] | None = None,
+) -> Ended:
     """Run to the end or the time-out, when the whole process group is killed.
 
+    ``is_hopeless`` is shown now and then what standard error and output said so far, and ends the waiting early.
     ``environment`` is all that the child sees, besides HOME and its kin in ``home``. Raises IssuerRefusedError when
     there is no such program.
     """
@@ -62,24 +73,35 @@ def run_child(command: Sequence[str], *, timeout: timedelta, home: Path, environ
             f"{command[0]} cannot be run ({error.strerror}): install influxctl, or name it in the issuer's `command`"
         ) from None
     try:
-        return _collect(child, timeout)
+        return _collect(child, timeout, is_hopeless)
     finally:  # not `with child`: that waits without end for one that even SIGKILL does not end
         for stream in (child.stdout, child.stderr):
             if stream is not None:
                 stream.close()
 
 
-def _collect(child: "subprocess.Popen[bytes]", timeout: timedelta) -> Ended:
+def _collect(
+    child: "subprocess.Popen[bytes]", timeout: timedelta, is_hopeless: Callable[[str, str], bool] | None
+) -> Ended:
     """Read both streams while the child runs; kill its group when time is up, or when we are interrupted."""
     output, complaint = _Reader(child.stdout), _Reader(child.stderr)
     status: int | None = None
+    left = timeout.total_seconds()
     try:
-        status = child.wait(timeout.total_seconds())
-    except subprocess.TimeoutExpired:
-        pass  # the status stays None
+        while status is None and left > 0:
+            status, left = _waited(child, left if is_hopeless is None else min(left, _LOOK_AGAIN)), left - _LOOK_AGAIN
+            if is_hopeless is None or (status is None and is_hopeless(complaint.so_far(), output.so_far())):
+                break
     finally:
         _kill_group(child)
     return Ended(status=status, output=output.text(), complaint=complaint.text())
+
+
+def _waited(child: "subprocess.Popen[bytes]", seconds: float) -> int | None:
+    try:
+        return child.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return None
 
 
 def _kill_group(child: "subprocess.Popen[bytes]") -> None:
@@ -102,6 +124,10 @@ class _Reader:
         self._stream, self._parts, self._enough = stream, bytearray(), Event()
         self._thread = Thread(target=self._read, name="child output", daemon=True)
         self._thread.start()
+
+    def so_far(self) -> str:
+        """Give the end of what was read by now; it may hold a secret."""
+        return bytes(self._parts[-_LAST_SAID:]).decode("utf-8", "replace")
 
     def text(self) -> SecretText | None:
         """Give what was read, if anything, and read no more: the stream may be closed then."""

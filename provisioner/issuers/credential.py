@@ -1,6 +1,6 @@
 """What issuers are called with: a secret from outside, or one of our own managed tokens, read afresh each time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from provisioner.ports.credential import Credential, Presented
 from provisioner.ports.secret_source import SecretSource
 from provisioner.ports.store import Store
 
+C = TypeVar("C")
 T = TypeVar("T")
 
 
@@ -25,13 +26,26 @@ def authorised(credential: Credential, call: Callable[[Presented], T]) -> T:
 
     ``call`` raises CredentialRefusedError only when surely nothing was done. Raises what the last one raised.
     """
+    return first_not_refused(credential.candidates(), call)
+
+
+def first_not_refused(candidates: Iterable[C], call: Callable[[C], T]) -> T:
+    """Make a call with the first candidate that is not refused; see ``authorised``."""
     refused: CredentialRefusedError | None = None
-    for presented in credential.candidates():
+    left = iter(candidates)
+    while True:
         try:
-            return call(presented)
+            candidate = next(left)
+        except StopIteration:
+            raise refused or IssuerRefusedError("there is no credential to call the issuer with") from None
+        except IssuerRefusedError as error:
+            if refused is None:
+                raise
+            raise CredentialRefusedError(f"{refused}; no other credential can be had: {error}") from error
+        try:
+            return call(candidate)
         except CredentialRefusedError as error:
             refused = error
-    raise refused or IssuerRefusedError("there is no credential to call the issuer with")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,27 +72,43 @@ class ManagedCredential:
 
     owner: Owner
     places: Sequence[tuple[Store, Destination]]
-    """Where it is stored, the primary first: a copy is asked only when the ones before give no answer."""
+    """Where it is stored, the primary first: a copy is asked only where the ones before give none."""
     initial: Credential | None = None
 
     def candidates(self) -> Iterator[Presented]:
         """See the port."""
-        first = self._stored()
-        if first is not None:
-            yield first
-            again = self._stored()  # it may have been replaced between being read and being used
-            if again is not None and again.token != first.token:
-                yield again
+        given = 0
+        for presented in self.stored():
+            given += 1
+            yield presented
         if self.initial is not None:
             yield from self.initial.candidates()
-        elif first is None:
-            raise IssuerRefusedError(
-                f"its credential, the managed token {self.owner.name}, is not stored at {self.places[0][1]} yet, and"
-                " there is no initial one: configure one to begin with"
-            )
+        elif given == 0:
+            raise self.missing("configure one to begin with")
 
-    def _stored(self) -> Presented | None:
-        """Give the stored token; None when there is none."""
+    def stored(self) -> Iterator[Presented]:
+        """Give what is stored, and, when that was refused, what has taken its place since it was read."""
+        first = self._read()
+        if first is None:
+            return
+        yield first
+        again = self._read()
+        if again is not None and again.token != first.token:
+            yield again
+
+    def missing(self, remedy: str) -> IssuerRefusedError:
+        """Say that there is neither a stored one nor an initial one."""
+        return IssuerRefusedError(
+            f"its credential, the managed token {self.owner.name}, is not stored at {self.places[0][1]}, and there is"
+            f" no initial one: {remedy}"
+        )
+
+    def _read(self) -> Presented | None:
+        """Give the stored token; None when there is none.
+
+        Where the primary holds none of ours, because somebody has deleted it, a copy's is as good: nothing is revoked
+        while nothing is stored.
+        """
         why: ProvisionerError | None = None
         for store, destination in self.places:
             try:
@@ -86,9 +116,10 @@ class ManagedCredential:
             except ProvisionerError as error:
                 why = why or error
                 continue
-            if not isinstance(content, Record | Damaged):
-                return None
-            return Presented(token=content.token, rotation_id=content.rotation_id)
+            if isinstance(content, Record | Damaged):
+                return Presented(token=content.token, rotation_id=content.rotation_id)
+        if why is None:
+            return None
         raise IssuerUnavailableError(
             f"its credential, the managed token {self.owner.name}, cannot be read from {self.places[0][1]}: {why}"
         )

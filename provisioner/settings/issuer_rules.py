@@ -43,6 +43,8 @@ def _credential(
         known = ", ".join(token.name for token in tokens)
         yield f"{key}: no token is named {issuer.called_with!r}; there are: {known}"
         return
+    if isinstance(issuer, InfluxctlIssuerSettings) and issuer.config is None:
+        yield f"issuers.{name}.config: is missing: calls by {token.name} are made with profiles from influxctl's config"
     of, wanted = issuers.get(token.issuer), _TAKES_TOKENS_OF.get(issuer.type)
     if of is not None and wanted is not None and of.type != wanted:
         why = f"is issued by {token.issuer}, which has type {of.type}"

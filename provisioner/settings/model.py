@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from provisioner.domain.election import LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD
 from provisioner.domain.mark import INSTANCE_PATTERN, MARK_OPENING, NAME_PATTERN, OWNER_TAG
 from provisioner.settings.durations import Duration, DurationOrZero
 from provisioner.settings.references import Secret, SecretReference
@@ -315,9 +316,28 @@ class Reconcile(Section):
 class LeaderElection(Section):
     """Which replica acts; for efficiency, not for safety."""
 
-    enabled: bool = False
-    lease_name: str = "provisioner"
-    namespace: str | None = None
+    enabled: bool = Field(default=False, description="One replica acts, the others look on; for Kubernetes.")
+    lease_name: Name = "provisioner"
+    namespace: Name | None = Field(default=None, description="Of the Lease; without it, the pod's own.")
+    lease_duration: Duration = Field(
+        default=LEASE_DURATION, description="How long the others wait for a leader that is silent; whole seconds."
+    )
+    renew_deadline: Duration = Field(
+        default=RENEW_DEADLINE, description="How long a leader acts after it last renewed its lease."
+    )
+    retry_period: Duration = Field(default=RETRY_PERIOD, description="How often it renews, and the others look.")
+
+    @model_validator(mode="after")
+    def _leaves_time(self) -> Self:
+        if self.lease_duration % timedelta(seconds=1):
+            raise ValueError("lease_duration must be whole seconds: a Lease tells no others")
+        if self.renew_deadline >= self.lease_duration:
+            raise ValueError("renew_deadline must be shorter than lease_duration, or two replicas would lead at once")
+        if self.retry_period * 2 > self.renew_deadline:
+            raise ValueError(
+                "retry_period must be at most half of renew_deadline, or one lost answer would end leading"
+            )
+        return self
 
 
 class Log(Section):

@@ -43,9 +43,27 @@ LEVELS: Final[Mapping[type[events.Event], int]] = {
     events.NameRefused: logging.WARNING,
     events.StepHeldUp: logging.WARNING,
     events.StepFailed: logging.WARNING,
+    events.LeadershipGained: logging.INFO,
+    events.LeadershipReleased: logging.INFO,
+    events.LeaderSeen: logging.INFO,
+    events.LeadershipLost: logging.WARNING,
+    events.LeaseUnreachable: logging.WARNING,
+    events.LeaseRefused: logging.ERROR,
 }
 """How loud each event is."""
-CHATTY: Final = ("apscheduler", "asyncio", "boto3", "botocore", "hvac", "httpcore", "httpx", "requests", "urllib3")
+CHATTY: Final = (
+    "apscheduler",
+    "asyncio",
+    "boto3",
+    "botocore",
+    "hvac",
+    "httpcore",
+    "httpcore2",
+    "httpx",
+    "httpx2",
+    "requests",
+    "urllib3",
+)
 """Libraries that print addresses, headers or bodies when asked for detail: never below a warning."""
 _LONGEST_TEXT: Final = 1000
 _CAPITAL: Final = re.compile(r"(?<!^)(?=[A-Z])")

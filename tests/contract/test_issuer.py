@@ -53,6 +53,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IssuerBenc
         )
         return
     cluster = Cluster(tmp_path / "cluster")
+    (tmp_path / "influxctl.toml").write_text('[[profile]]\nname = "default"\n')
     with ManagementApi(cluster) as api:
         if not request.param.startswith("influxctl"):
             http = (
@@ -70,6 +71,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IssuerBenc
                 "--simulator-state",
                 str(tmp_path / "cluster"),
             ],
+            config=tmp_path / "influxctl.toml",
             timeout=timedelta(seconds=20),
             clock=SystemClock(),
             management_api=api.url if by_use else None,

@@ -33,7 +33,7 @@ TURNSTILE: Final = (
     Breakage(
         test="test_create_gives_a_token_that_is_listed",
         swap=("request.expires_at.isoformat()", "request.expires_at.replace(year=2090).isoformat()"),
-        words="assert datetime.datetime(2090, ",
+        words="datetime.datetime(2090, ",
     ),
     Breakage(test="test_each_create_is_another_token", swap=("token_id=issued.token_id,", "token_id='one',")),
     Breakage(test="test_new_token_is_proven", swap=ANYBODY, words="a revoked token still works"),

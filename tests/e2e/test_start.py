@@ -12,6 +12,7 @@ HEAVY = (
     "kubernetes",
     "lightkube",
     "httpx",
+    "httpx2",
     "fastapi",
     "uvicorn",
     "pydantic",

@@ -34,6 +34,13 @@ class FakeIssuer:
     amends_permissions: bool = False
     credential: Credential | None = None
     """What it is called with; None: it asks for none."""
+    believes: "FakeIssuer | None" = None
+    """Another issuer of the same cluster, whose tokens it lets in as well."""
+    bars_new: bool = False
+    """Whether whoever calls with a token that is created from now on is turned away, though the token works."""
+    barred: set[str] = field(default_factory=set)
+    let_in: set[str] = field(default_factory=set)
+    """Who got in once is known: a lag that begins later does not shut them out."""
     activation_lag: timedelta = timedelta(0)
     stale: timedelta = timedelta(0)
     forget_expiry: bool = False
@@ -50,6 +57,8 @@ class FakeIssuer:
     on_prove: Callable[[str], None] = field(default=lambda _: None)
     """Told of a token that was proven."""
     on_revoke: Callable[[IssuedToken], None] = field(default=lambda _: None)
+    on_admit: Callable[[str, Presented], None] = field(default=lambda *_: None)
+    """Told of its name, and of who was let in."""
     on_amend: Callable[[IssuedToken], None] = field(default=lambda _: None)
 
     def list(self) -> Listing:
@@ -142,7 +151,7 @@ class FakeIssuer:
         """See the port."""
         fault = self.faults.next("accepts")
         self._fail(fault)
-        accepted = self.works(credential.reveal())
+        accepted = self.lets_in(credential.reveal())
         self._dawdle(fault)
         return accepted
 
@@ -167,6 +176,8 @@ class FakeIssuer:
         self.changes += 1
         self.tokens[token_id] = issued
         self.strings[token_id] = f"M.V1.{self.name}-string-of-{token_id}"
+        if self.bars_new:
+            self.barred.add(self.strings[token_id])
         return issued, self.strings[token_id]
 
     def deliver(self) -> None:
@@ -192,13 +203,28 @@ class FakeIssuer:
             for token_id, token in self.tokens.items()
         )
 
+    def lets_in(self, string: str) -> bool:
+        """Tell whether it may be called with that string."""
+        if string in self.barred:
+            return False
+        if any(issuer.works(string) for issuer in (self, self.believes) if issuer is not None):
+            self.let_in.add(string)
+            return True
+        return string in self.let_in and any(
+            issuer.strings[token_id] == string and token.is_live(self.clock.now())
+            for issuer in (self, self.believes)
+            if issuer is not None
+            for token_id, token in issuer.tokens.items()
+        )
+
     def _admit(self) -> str | None:
         """Let in who presents a live token; give the rotation that made it, when it is one of ours."""
         return None if self.credential is None else authorised(self.credential, self._known)
 
     def _known(self, presented: Presented) -> str | None:
-        if not self.works(presented.token.reveal()):
+        if not self.lets_in(presented.token.reveal()):
             raise CredentialRefusedError("the fake issuer does not know its credential")
+        self.on_admit(self.name, presented)
         return presented.rotation_id
 
     def _dawdle(self, fault: Fault | None) -> None:

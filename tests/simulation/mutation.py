@@ -20,7 +20,7 @@ class Breach:
     """A rule that was broken, and where."""
 
     rule: str
-    """I1 to I6 or R1 to R8."""
+    """I1 to I6, I8, or R1 to R9."""
     where: str
     message: str
 

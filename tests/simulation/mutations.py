@@ -6,13 +6,14 @@
 import sys
 from typing import Final
 
-from tests.simulation import mutations_minting, mutations_retiring, mutations_staging
+from tests.simulation import mutations_credentials, mutations_minting, mutations_retiring, mutations_staging
 from tests.simulation.mutation import Mutation, listed_in, table
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
     *listed_in(mutations_minting),
     *listed_in(mutations_retiring),
     *listed_in(mutations_staging),
+    *listed_in(mutations_credentials),
 )
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ FAULTS: Final = {
     "list": (Fault.BEFORE, Fault.SLOW),
     "create": (Fault.BEFORE, Fault.AFTER, Fault.LATE, Fault.UNREADABLE, Fault.SLOW),
     "prove": (Fault.BEFORE, Fault.SLOW),
+    "accepts": (Fault.BEFORE, Fault.SLOW),
     "revoke": (Fault.BEFORE, Fault.AFTER, Fault.SLOW),
     "preflight": (Fault.BEFORE, Fault.SLOW),
     "read": (Fault.BEFORE, Fault.SLOW),

@@ -20,8 +20,13 @@ REPLICAS: Final = 2
 STEPS: Final = 90
 STAGED_EACH: Final = 3
 """One seed in so many writes in stages, as to AWS Secrets Manager."""
+CREDENTIALED: Final = frozenset({4, 14})
+"""Seeds that leave these of twenty: their issuer is called with the very token that rotates."""
+ALONE: Final = 4
+"""Of those seeds, the ones in which nothing else is left to call them with, once it is stored."""
 FURTHEST_OFF: Final = 10 * MINUTE
 """How far a replica's clock may be off."""
+_TWENTY: Final = 20
 _GAPS: Final = (SECOND, MINUTE, 10 * MINUTE, 61 * MINUTE, 3 * HOUR, DAY, 7 * DAY)
 _FOREIGN: Final = (
     "a colleague's, with no mark",
@@ -37,9 +42,11 @@ class Walk:
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)  # noqa: S311  # a schedule, no secret
         by_use = self._perhaps(0.5)
-        self.rig = Rig(
-            a_token(drift_interval=HOUR), replicas=REPLICAS, proves_by_use=by_use, staged=seed % STAGED_EACH == 0
-        )
+        is_staged = seed % STAGED_EACH == 0
+        self.is_alone = seed % _TWENTY == ALONE and not is_staged
+        of = ("cluster",) if seed % _TWENTY in CREDENTIALED and not is_staged else ()
+        token = a_token(drift_interval=HOUR, credential_of=of)
+        self.rig = Rig(token, replicas=REPLICAS, proves_by_use=by_use, staged=is_staged)
         for issuer in (self.rig.issuer, self.rig.former):
             issuer.whole_seconds, issuer.keeps_expired = self._perhaps(0.3), self._perhaps(0.3)
         self.stage = Stage(self.rig)
@@ -69,6 +76,8 @@ class Walk:
             self._configuration_is_edited: 3,
             self._store_is_down_for_a_week: 1,
         }
+        if self.is_alone and self.rig.record is not None:
+            self.rig.initial = None  # it is taken away, as the documentation says
         (happening,) = self.random.choices(list(happenings), list(happenings.values()))
         happening()
 
@@ -178,7 +187,9 @@ class Walk:
     # --- people -----------------------------------------------------------------------------------------
 
     def _person(self) -> None:
-        """Let somebody do something to the tokens or the secret, by hand."""
+        """Let somebody do something to the tokens or the secret, by hand; but not lock us out."""
+        if self.is_alone:
+            return
         acts = (self._revokes, self._deletes, self._restores, self._edits_token, self._damages, self._puts_foreign)
         self.rig.invariants.forget_foreign(PLACE.path)
         self.random.choice(acts)()

@@ -1,0 +1,103 @@
+"""Two real daemons, of which one leads: it is stopped, and killed in mid-rotation; the other takes over in time."""
+
+import signal
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from provisioner.runtime.clock import SystemClock
+from provisioner.simulators.kubernetes_server import KubernetesServer
+from provisioner.simulators.management_api import ManagementApi
+from tests.crash.durable_openbao import DurableOpenBao
+from tests.crash.history import Bystanders, check_promises, is_at_rest, tokens_of
+from tests.crash.two_replicas import Replica, a_replica, holder, lease
+from tests.site import Site, a_site
+
+NAMES = ("one", "two")
+OVERLAP = timedelta(seconds=2)
+LIVES = {
+    "ttl": "2m",
+    "rotate_at": 0.07,
+    "overlap": f"{OVERLAP.seconds}s",
+    "verify_timeout": "5s",
+    "rotation_timeout": "6s",
+    "orphan_quiet_period": "8s",
+}
+"""Rotated every few seconds, and yet no token ends while nobody leads."""
+HAND_OVER_WITHIN = 20.0
+LEASE_RULES = [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}]
+
+
+def a_site_with_election(folder: Path, bao: DurableOpenBao, stack: ExitStack) -> Site:
+    """Give a site whose daemons elect a leader, with times as they are by default."""
+    site = a_site(folder, bao, *NAMES, defaults=LIVES)
+    site.content["issuers"]["cluster"]["management_api"] = stack.enter_context(ManagementApi(site.cluster)).url
+    site.content["leader_election"] = {"enabled": True}
+    return site
+
+
+def acts(replica: Replica) -> int:
+    """Count what a replica has begun to do."""
+    return len(replica.said("rotation_started")) + len(replica.said("token_revoked"))
+
+
+def wait_until_leads(site: Site, server: KubernetesServer, replica: Replica, since: float) -> float:
+    """Wait until a replica leads, by its own word and by the lease; give how long that took."""
+    site.wait_for("leading", lambda: replica.identity() is not None and holder(server) == replica.identity())
+    return SystemClock().monotonic() - since
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("two daemons")
+def test_hands_over_when_the_leader_is_stopped_and_when_it_is_killed_in_mid_rotation(tmp_path: Path) -> None:
+    """In less than 20 s each; nobody rotates beside the leader, and every promise is kept."""
+    clock = SystemClock()
+    (tmp_path / "site").mkdir()
+    with ExitStack() as stack:
+        bao = stack.enter_context(DurableOpenBao())
+        server = stack.enter_context(KubernetesServer())
+        server.allow_only(LEASE_RULES)
+        site = a_site_with_election(tmp_path / "site", bao, stack)
+        bystanders = Bystanders(site)
+        first, second = (stack.enter_context(a_replica(site, server)) for _ in range(2))
+        site.wait_for("a leader", lambda: holder(server) is not None)
+        if holder(server) == second.identity():
+            first, second = second, first
+        site.wait_for("rotations", lambda: len(first.said("rotation_finished")) > len(NAMES))
+        assert acts(second) == 0
+
+        stopped_at = clock.monotonic()
+        first.stop(signal.SIGSTOP)
+        assert wait_until_leads(site, server, second, stopped_at) < HAND_OVER_WITHIN
+        site.wait_for("work of the second", lambda: len(second.said("rotation_finished")) > len(NAMES))
+        acted = acts(first)
+        first.stop(signal.SIGCONT)
+        site.wait_for("the first to step down", lambda: len(first.said("leadership_lost")) == 1)
+        site.wait_for("the first to follow", lambda: bool(first.said("leader_seen")))
+
+        site.cluster.set(activation_lag=1.0)
+        created = len(second.said("token_created"))
+        site.wait_for("mid-rotation", lambda: len(second.said("token_created")) > created)
+        killed_at = clock.monotonic()
+        second.stop(signal.SIGKILL)
+        assert acts(first) == acted, "a follower acted"
+        site.cluster.set(activation_lag=0.0)
+        site.wait_for("the first again", lambda: holder(server) == first.identity())
+        assert clock.monotonic() - killed_at < HAND_OVER_WITHIN
+        assert len(first.said("leadership_gained")) == 2
+        site.content["defaults"] = LIVES | {"rotate_at": 0.9}
+        _ = site.config
+        first.stop(signal.SIGHUP)
+        for name in NAMES:
+            site.wait_for(f"rest of {name}", lambda name=name: is_at_rest(site, name))
+        assert lease(server)["leaseTransitions"] == 2
+
+        first.stop(signal.SIGTERM)
+        assert first.process.wait(30) == 0
+        assert holder(server) is None, "the lease was not released"
+        assert lease(server)["leaseDurationSeconds"] == 1
+        started = [entry for replica in (first, second) for entry in replica.said("rotation_started")]
+        assert sum(len(tokens_of(site, name)) for name in NAMES) <= len(started)
+        check_promises(site, *NAMES, bystanders=bystanders, overlap=OVERLAP, replicas=2)

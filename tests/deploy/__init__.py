@@ -1,0 +1,1 @@
+"""What is deployed: the image, the chart, its plain twin, the alerts, as the tools of others see them."""

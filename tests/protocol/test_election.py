@@ -1,0 +1,210 @@
+"""Two candidates, stopped before and after every call: at no moment do two of them lead.
+
+Time is the true one; each process has a clock of its own that began elsewhere and runs faster or slower. A process may
+be stopped for any time at any call, its requests and answers get lost, and its writes land late. Who leads is asked at
+every true moment, as the work of the daemon asks: so a stopped process counts as what it would find on its next step.
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import product
+from typing import Final
+
+import pytest
+from greenlet import getcurrent, greenlet
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from provisioner.domain.election import Elector, LeaseRecord
+from provisioner.engine.candidate import Candidate
+from tests.fakes.clock import FakeClock
+from tests.fakes.faults import Fault
+from tests.fakes.lease import FakeLease, LeaseBook, Write
+
+RATES: Final = (0.85, 1.0, 1.15)
+"""How fast the clocks run: further apart than any two that are worth the name."""
+CALM: Final = timedelta(seconds=60)
+TICK: Final = timedelta(milliseconds=250)
+
+
+class DrivenClock(FakeClock):
+    """A clock that is moved on by true time, at a rate of its own."""
+
+    def __init__(self, rate: float, began: float) -> None:
+        super().__init__()
+        self.rate, self.elapsed = rate, began
+
+    def pass_by(self, true: timedelta) -> None:
+        """Let true time go by."""
+        self.advance(true * self.rate)
+
+
+class StoppedLease(FakeLease):
+    """A lease at which its process can be stopped before and after every effect."""
+
+    def read(self) -> LeaseRecord | None:
+        """Read, with a stop before and after."""
+        _stop()
+        try:
+            return super().read()
+        finally:
+            _stop()
+
+    def _written(self, operation: str, write: Write) -> LeaseRecord:
+        """Write, with a stop before and after."""
+        _stop()
+        try:
+            return super()._written(operation, write)
+        finally:
+            _stop()
+
+
+def _stop() -> None:
+    parent = getcurrent().parent
+    assert parent is not None
+    parent.switch()
+
+
+class Process:
+    """One candidate, run step by step."""
+
+    def __init__(self, name: str, book: LeaseBook, rate: float, began: float) -> None:
+        self.clock = DrivenClock(rate, began)
+        self.lease = StoppedLease(book)
+        self.candidate = Candidate(
+            self.lease, Elector(identity=name), clock=self.clock, observe=lambda _: None, changed=lambda _: None
+        )
+        self._wake_at = began
+        self._inside = False
+        self._run = greenlet(self._turns)
+
+    def step(self) -> None:
+        """Go on to the next stop; between turns, only when it is time."""
+        if self._inside or self.clock.monotonic() >= self._wake_at:
+            self._run.switch()
+
+    def _turns(self) -> None:
+        while True:
+            self._inside = True
+            pause = self.candidate.turn()
+            self._inside, self._wake_at = False, self.clock.monotonic() + pause.total_seconds()
+            _stop()
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """True time goes by, something may go wrong with a process's next request, and the process takes a step."""
+
+    who: int
+    after: float
+    fault: Fault | None
+    lands: bool
+    """Whether writes that are late land now."""
+
+
+HAPPENINGS = st.builds(
+    Happening,
+    who=st.integers(0, 1),
+    after=st.sampled_from([0.0, 0.0, 0.0, 0.0, 0.5, 2.0, 2.0, 4.0, 7.9, 9.9, 12.9, 15.1, 60.0]),
+    fault=st.sampled_from([None, None, None, None, Fault.BEFORE, Fault.AFTER, Fault.LATE]),
+    lands=st.booleans(),
+)
+
+
+class Cluster:
+    """Both processes over one lease."""
+
+    def __init__(self, rates: tuple[float, float]) -> None:
+        self.book = LeaseBook()
+        self.processes = [
+            Process(name, self.book, rate, began) for name, rate, began in zip("ab", rates, (5.0, 9e5), strict=True)
+        ]
+        self.led = 0
+
+    def pass_by(self, true: timedelta) -> None:
+        """Let true time go by for both."""
+        for process in self.processes:
+            process.clock.pass_by(true)
+        self.check()
+
+    def check(self) -> None:
+        """See that at most one leads now."""
+        leading = [process.candidate.is_leading() for process in self.processes]
+        assert sum(leading) <= 1, "two lead at the same moment"
+        self.led += any(leading)
+
+    def let(self, happening: Happening) -> None:
+        """Let it happen."""
+        self.pass_by(timedelta(seconds=happening.after))
+        if happening.lands:
+            self.book.deliver()
+        process = self.processes[happening.who]
+        if happening.fault is not None:
+            for operation in ("read", "create", "update"):
+                process.lease.faults.queues[operation] = [happening.fault]
+        process.step()
+        self.check()
+
+    def calm_down(self) -> None:
+        """Let a minute go by in which nothing goes wrong."""
+        for process in self.processes:
+            process.lease.faults.queues.clear()
+        for _ in range(CALM // TICK):
+            self.pass_by(TICK)
+            for process in self.processes:
+                for _ in range(4):
+                    process.step()
+                    self.check()
+
+
+@settings(max_examples=250, deadline=None)
+@given(
+    rates=st.tuples(st.sampled_from(RATES), st.sampled_from(RATES)),
+    happenings=st.lists(HAPPENINGS, min_size=10, max_size=60),
+)
+def test_never_do_two_lead_and_one_does_after_calm(rates: tuple[float, float], happenings: list[Happening]) -> None:
+    """Whatever happens in whatever order, with stops of any length and clocks that run apart by a third."""
+    cluster = Cluster(rates)
+    for happening in happenings:
+        cluster.let(happening)
+    cluster.calm_down()
+    assert sum(process.candidate.is_leading() for process in cluster.processes) == 1
+
+
+def test_leading_is_handed_over_at_all() -> None:
+    """The rule above is not kept by nobody ever leading: one leads, is stopped for a minute, and the other leads."""
+    cluster = Cluster((1.15, 0.85))
+    cluster.calm_down()
+    first = next(process for process in cluster.processes if process.candidate.is_leading())
+    (second,) = (process for process in cluster.processes if process is not first)
+    for _ in range(CALM // TICK):
+        cluster.pass_by(TICK)
+        second.step()
+    assert second.candidate.is_leading()
+    assert not first.candidate.is_leading()
+    cluster.calm_down()
+    assert second.candidate.is_leading()
+    assert cluster.book.record is not None
+    assert cluster.book.record.transitions == 1
+    assert cluster.book.record == cluster.book.past[-1]
+
+
+@pytest.mark.parametrize("stopped_at", range(12))
+def test_stopped_at_each_call_and_for_each_time_the_other_leads_only_once_the_first_does_not(stopped_at: int) -> None:
+    """All of them: one is stopped at its first, second, … stop, goes on for some steps, and is stopped for good."""
+    for pause, steps, rates in product((1, 5, 8, 12, 14, 40), range(4), ((1.0, 1.0), (0.85, 1.15))):
+        cluster = Cluster(rates)
+        first, second = cluster.processes
+        for _ in range(stopped_at):
+            first.step()
+            cluster.pass_by(TICK * 2)
+        for seconds, steps_after in ((pause, steps), (20, 0)):
+            for _ in range(timedelta(seconds=seconds) // (2 * TICK)):
+                for _ in range(4):
+                    second.step()
+                    cluster.check()
+                cluster.pass_by(2 * TICK)
+            for _ in range(steps_after):
+                first.step()
+                cluster.check()
+        assert second.candidate.is_leading()
