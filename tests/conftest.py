@@ -1,5 +1,6 @@
 """Servers that several suites share, each on a free port, started once and stopped at the end."""
 
+import gc
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -15,6 +16,13 @@ from tests.fakes.clock import FakeClock
 
 if TYPE_CHECKING:
     import hvac
+
+
+def pytest_collection_finish() -> None:
+    """Let the collector of garbage leave alone what the imports made, and look seldom: a fifth of the time was its."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 20)
 
 
 @pytest.fixture(scope="session")

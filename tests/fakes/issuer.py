@@ -16,6 +16,7 @@ from provisioner.domain.secret import SecretText
 from provisioner.domain.timing import whole_seconds
 from provisioner.ports.clock import Clock
 from tests.fakes.faults import SLOW_BY, Fault, Faults
+from tests.fakes.silence import unmoved_by
 
 
 @dataclass(slots=True)
@@ -38,10 +39,10 @@ class FakeIssuer:
     late: list[CreateRequest] = field(default_factory=list)
     changes: int = 0
     """How often anything changed here, by whomever."""
-    on_create: Callable[[CreateRequest], None] = field(default=lambda _: None)
-    on_prove: Callable[[str], None] = field(default=lambda _: None)
+    on_create: Callable[[CreateRequest], None] = field(default=unmoved_by)
+    on_prove: Callable[[str], None] = field(default=unmoved_by)
     """Told of a token that was proven."""
-    on_revoke: Callable[[IssuedToken], None] = field(default=lambda _: None)
+    on_revoke: Callable[[IssuedToken], None] = field(default=unmoved_by)
 
     def list(self) -> Listing:
         """See the port."""
@@ -54,7 +55,7 @@ class FakeIssuer:
     def _listed(self) -> Listing:
         until = self.clock.now() - self.stale
         seen = tuple(
-            replace(token, revoked_at=token.revoked_at if token.revoked_at and token.revoked_at <= until else None)
+            token if token.revoked_at is None or token.revoked_at <= until else replace(token, revoked_at=None)
             for token in self.tokens.values()
             if token.created_at is None or token.created_at <= until
         )
