@@ -13,6 +13,7 @@ from provisioner.simulators.openbao import OpenBao
 from provisioner.simulators.secrets_manager_server import SecretsManagerServer
 from tests.aws import ACCESS_KEY, SECRET_KEY, Moto
 from tests.fakes.clock import FakeClock
+from tests.site import ZYGOTES
 
 if TYPE_CHECKING:
     import hvac
@@ -23,6 +24,11 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 20)
+
+
+def pytest_sessionfinish() -> None:
+    """End what was started for all tests."""
+    ZYGOTES.close()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from provisioner.simulators.management_api import ManagementApi
 from provisioner.simulators.openbao import OpenBao
 from tests.crash.proxy import a_proxy
 from tests.crash.scene import NAME, Around, Beginning, Scene, Switchboard, a_scene
-from tests.crash.zygote import a_zygote
+from tests.zygote import a_zygote
 
 
 @pytest.fixture(scope="session")
