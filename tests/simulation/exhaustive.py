@@ -78,11 +78,21 @@ class Explored:
 
     schedules: int = 0
     """Runs to an end, or to a state seen before."""
-    states: int = 0
+    seen: set[int] = field(default_factory=set, repr=False)
+    """The states, by their keys."""
     ends: int = 0
     """Different states in which nobody had anything left to do; from each, everything came to rest."""
     rested: set[int] = field(default_factory=set, repr=False)
     """The worlds from which that was seen: at rest every process begins anew, so that nothing else counts."""
+
+    @property
+    def states(self) -> int:
+        """How many different ones."""
+        return len(self.seen)
+
+    def told(self) -> str:
+        """Give it in a line."""
+        return f"{self.schedules} runs, {self.states} states, {self.ends} ends"
 
 
 class Play:
@@ -212,16 +222,19 @@ class Branch:
     """The choices from there on."""
 
 
-def explore(scenario: Scenario, bound: Bound) -> Explored:
-    """Run every schedule; an invariant that breaks is raised with the trace."""
-    explored, seen = Explored(), set[int]()
+def explore(scenario: Scenario, bound: Bound, *, few: int = FEW) -> Explored:
+    """Run every schedule; an invariant that breaks is raised with the trace.
+
+    So ``few`` steps are done again, more are copied.
+    """
+    explored = Explored()
     left = [Branch(copies=Copies(Play(scenario, bound), scenario, bound))]
     while left:
         explored.schedules += 1
         branch = left.pop()
         play = branch.copies.fresh()
         try:
-            _follow(play, branch, left, seen, explored)
+            _follow(play, branch, left, explored, few)
         except AssertionError as error:
             trace = "\n".join(play.stage.trace)
             raise AssertionError(
@@ -230,20 +243,19 @@ def explore(scenario: Scenario, bound: Bound) -> Explored:
     return explored
 
 
-def _follow(play: Play, branch: Branch, left: list[Branch], seen: set[int], explored: Explored) -> None:
+def _follow(play: Play, branch: Branch, left: list[Branch], explored: Explored, few: int) -> None:
     """Replay a prefix and go on to its first end, leaving the other choices on the way for later."""
     copies, prefix = branch.copies, branch.prefix
     for choice in prefix:
         play.take(choice)
-    while (key := play.key()) not in seen:
-        seen.add(key)
-        explored.states += 1
+    while (key := play.key()) not in explored.seen:
+        explored.seen.add(key)
         choices = play.choices()
         if not choices:
             explored.ends += 1
             _rest(play, explored)
             return
-        here = play.copies() if len(prefix) >= FEW else None
+        here = play.copies() if len(prefix) >= few else None
         if here is not None:
             copies, prefix = here, ()
         left += [Branch(copies=copies, prefix=(*prefix, other)) for other in choices[1:]]
@@ -302,6 +314,6 @@ STAGED_BOUNDS: Final = (
 if __name__ == "__main__":
     for scenario in SCENARIOS:
         for bound in BOUNDS:
-            sys.stdout.write(f"{scenario.name}; {bound.name}: {explore(scenario, bound)}\n")
+            sys.stdout.write(f"{scenario.name}; {bound.name}: {explore(scenario, bound).told()}\n")
     for bound in STAGED_BOUNDS:
-        sys.stdout.write(f"{STAGED.name}; {bound.name}: {explore(STAGED, bound)}\n")
+        sys.stdout.write(f"{STAGED.name}; {bound.name}: {explore(STAGED, bound).told()}\n")
