@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-PYTEST_WORKERS ?= 2
+# One more than the two cores of a small machine: many tests wait for a daemon, a server or a time-out.
+PYTEST_WORKERS ?= 3
 # What `make soak` runs: so many seeds, from the first that `make test` does not.
 N ?= 20000
 FIRST ?= 3000

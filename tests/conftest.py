@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     import hvac
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the slow ones begin first, so that no worker is left alone with one of them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 def pytest_collection_finish() -> None:
     """Let the collector of garbage leave alone what the imports made, and look seldom: a fifth of the time was its."""
     gc.collect()

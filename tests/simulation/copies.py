@@ -12,10 +12,11 @@ from provisioner.domain.mark import Owner
 from provisioner.domain.memory import Memory
 from provisioner.domain.model import Destination, IssuedToken, ManagedToken, Record, Trigger
 from provisioner.domain.secret import SecretText
-from tests.simulation.tape import Told
+from tests.simulation.tape import Said, Told
 
 _SHARED: Final = frozenset(
-    {SecretText, Memory, Destination, IssuedToken, ManagedToken, Owner, Record, Told, Trigger, datetime, timedelta}
+    {SecretText, Memory, Destination, IssuedToken, ManagedToken, Owner, Record, Said, Told, Trigger}
+    | {datetime, timedelta}
 )
 """What nobody can change, so that copies may have it in common; of these a secret refuses to be copied at all."""
 _LOCK: Final = type(Lock())
@@ -45,13 +46,16 @@ class _Pickler(pickle.Pickler):
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
         self.kept = list(shared)
         self._places = {id(one): place for place, one in enumerate(shared)}
+        self._kinds = _SHARED | {type(one) for one in shared}
 
     def persistent_id(self, given: object) -> int | None:
         """Give the place of what is shared."""
-        if type(given) in _SHARED and id(given) not in self._places:
-            self._places[id(given)] = len(self.kept)
+        if type(given) not in self._kinds:
+            return None
+        place = self._places.setdefault(id(given), len(self.kept))
+        if place == len(self.kept):
             self.kept.append(given)
-        return self._places.get(id(given))
+        return place
 
     def reducer_override(self, given: object) -> Any:
         """Make locks anew, since nobody holds one between two calls; and leave out what runs."""

@@ -7,7 +7,6 @@ Who goes on, dies, or has a call go wrong is for others to say: a seed (``walk``
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -19,7 +18,7 @@ from tests.fakes.faults import Fault
 from tests.fakes.silence import unmoved, unmoved_by
 from tests.fakes.staged_store import StagedStore
 from tests.rig import Died, Rig
-from tests.simulation.tape import Tape
+from tests.simulation.tape import Said, Tape
 
 FAULTS: Final = {
     "list": (Fault.BEFORE, Fault.SLOW),
@@ -70,7 +69,7 @@ class Stage:
 
     rig: Rig
     replicas: list[Replica] = field(init=False)
-    _said: list[tuple[datetime, str]] = field(default_factory=list)
+    _said: Said | None = None
     notice: Callable[[Replica], None] = field(default=unmoved_by)
     """Told of a replica as it goes on with the call that it stands before."""
 
@@ -150,12 +149,16 @@ class Stage:
 
     @property
     def trace(self) -> list[str]:
-        """All that has happened, with its time; spelled out when it is asked for, which few runs are."""
-        return [f"{moment:%d. %H:%M:%S}  {what}" for moment, what in self._said]
+        """All that has happened, with its time."""
+        said, lines = self._said, []
+        while said is not None:
+            lines.append(str(said))
+            said = said.before
+        return lines[::-1]
 
     def say(self, what: str) -> None:
         """Write a line of the trace."""
-        self._said.append((self.rig.clock.now(), what))
+        self._said = Said(self._said, self.rig.clock.now(), what)
 
     def _resume(self, replica: Replica) -> None:
         run = replica.run or self._caught_up(replica)

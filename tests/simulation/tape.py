@@ -5,6 +5,7 @@ A replica stands in the middle of real code and cannot be copied; what it was to
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,19 @@ class Told:
     before: "Told | None"
     answer: object
     error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One line of a trace, and what was said before."""
+
+    before: "Said | None"
+    moment: datetime
+    what: str
+
+    def __str__(self) -> str:
+        """Spell it out: late, since few are ever read."""
+        return f"{self.moment:%d. %H:%M:%S}  {self.what}"
 
 
 class Tape:

@@ -11,6 +11,7 @@ SMALL = (
 _FOR_EVER = 1_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.name)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_no_schedule_within_the_bound_breaks_an_invariant(scenario: Scenario, bound: Bound) -> None:
