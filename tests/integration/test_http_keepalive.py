@@ -7,7 +7,7 @@ import pytest
 
 from provisioner.domain.errors import OutcomeUnknownError
 from tests.fakes.scripted_server import Asked, Reply, ScriptedServer, reply
-from tests.http_issuers import KINDS, STRING, a_request, an_issuer, minted
+from tests.http_issuers import KINDS, OPERATIONS, STRING, a_request, an_issuer, minted, well
 
 
 def a_new_token(kind: str, number: int) -> Reply:
@@ -31,3 +31,18 @@ def test_answer_that_comes_twice_is_the_answer_of_one_request(kind: str) -> None
             issuer.create(a_request())
         assert issuer.create(a_request()).token_id == "3"
         assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cookies_are_not_kept(kind: str) -> None:
+    """A session that began with one token is not sent along with another: it would prove what does not work."""
+
+    def answer(asked: Asked) -> Reply:
+        head = well(kind)(asked).pieces[0]
+        return Reply(pieces=[head.replace(b"\r\n", b"\r\nSet-Cookie: session=admin; Path=/\r\n", 1)])
+
+    with ScriptedServer(answer) as server, closing(an_issuer(kind, server.url)) as issuer:
+        for operation in ("list", "prove", "list"):
+            OPERATIONS[operation](issuer)
+        assert len(server.asked) == 3
+        assert [asked.headers for asked in server.asked if "cookie" in asked.headers] == []
