@@ -35,13 +35,13 @@ def first_not_refused(candidates: Iterable[C], call: Callable[[C], T]) -> T:
     left = iter(candidates)
     while True:
         try:
-            candidate = next(left)
-        except StopIteration:
-            raise refused or IssuerRefusedError("there is no credential to call the issuer with") from None
+            candidate = next(left, None)
         except IssuerRefusedError as error:
             if refused is None:
                 raise
             raise CredentialRefusedError(f"{refused}; no other credential can be had: {error}") from error
+        if candidate is None:  # an error that is raised within a handler would keep the other one as its context
+            raise refused or IssuerRefusedError("there is no credential to call the issuer with")
         try:
             return call(candidate)
         except CredentialRefusedError as error:
