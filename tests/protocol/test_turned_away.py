@@ -1,8 +1,12 @@
 """A stored credential that an issuer turns away, while another one gets in or another issuer says nothing."""
 
+import pytest
+
 from provisioner.domain.model import Trigger
-from tests.builders import HOUR
+from tests.builders import HOUR, OTHER_PLACE, PLACE, a_token
+from tests.fakes.faults import Fault
 from tests.rig import Rig, credentialed
+from tests.simulation.scenes_credentials import BOTH
 
 
 def turned_away() -> Rig:
@@ -21,4 +25,28 @@ def test_turned_away_after_it_has_worked() -> None:
     rig.pass_time(7 * HOUR)
     assert rig.current_id != before
     rig.initial = None
+    rig.settle()
+
+
+@pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.REFUSED])
+def test_edited_string_while_another_issuer_is_silent(fault: Fault) -> None:
+    """The word of the issuer that issued it is enough: nobody can use what is stored."""
+    rig = credentialed(of=BOTH, keeps_initial=True)
+    edited = rig.current_id
+    rig.former.faults.always |= {"accepts": fault, "list": fault}
+    rig.store.put_by_hand(PLACE.path, dict(rig.store.document(PLACE.path) or {}) | {"token": "nobody's"})
+    rig.invariants.requests_forgotten = True
+    rig.pass_time(HOUR)
+    assert rig.current_id != edited
+    rig.settle()
+
+
+@pytest.mark.parametrize("fault", [Fault.BEFORE, Fault.REFUSED])
+def test_deleted_secret_while_another_issuer_is_silent(fault: Fault) -> None:
+    """Called with the copy's token, which ends, its own issuer does not wait for another: that would lock out all."""
+    rig = credentialed(a_token(destinations=(PLACE, OTHER_PLACE)), of=BOTH)
+    rig.former.faults.always |= {"accepts": fault, "list": fault}
+    rig.store.delete_newest(PLACE.path)
+    rig.reconcile()
+    assert rig.current_id is not None
     rig.settle()
