@@ -1,8 +1,13 @@
 """A stored credential that an issuer turns away, while another one gets in or another issuer says nothing."""
 
+from datetime import datetime
+
 import pytest
 
 from provisioner.domain.model import Trigger
+from provisioner.domain.snapshot import Snapshot
+from provisioner.domain.status import State, status_of
+from provisioner.domain.steps import Decision
 from tests.builders import HOUR, OTHER_PLACE, PLACE, a_token
 from tests.fakes.faults import Fault
 from tests.rig import Rig, credentialed
@@ -50,3 +55,20 @@ def test_deleted_secret_while_another_issuer_is_silent(fault: Fault) -> None:
     rig.reconcile()
     assert rig.current_id is not None
     rig.settle()
+
+
+def test_status_tells_who_is_called_with_another_credential() -> None:
+    """What somebody left there is no lasting way in: the name is failing until the stored one is taken."""
+    rig = credentialed(of=BOTH, keeps_initial=True)
+    rig.former.barred.add(rig.issuer.strings[str(rig.current_id)])
+    told = status_of(*_looked(rig))
+    assert told.state is State.FAILING
+    assert told.reason.endswith("former did not take the stored token, and was called with another credential")
+    rig.former.barred.clear()
+    assert status_of(*_looked(rig)).state is State.OK
+    rig.settle()
+
+
+def _looked(rig: Rig) -> tuple[Snapshot, Decision, datetime]:
+    outcome = rig.reconcile()
+    return outcome.snapshot, outcome.decision, rig.clock.now()
