@@ -67,6 +67,12 @@ def passed_over_by(snapshot: Snapshot) -> tuple[str, ...]:
     )
 
 
+def may_be_edited(snapshot: Snapshot) -> bool:
+    """Tell whether the stored credential was turned away, and has not been seen to work since it is stored."""
+    trial = _trial(snapshot)
+    return bool(passed_over_by(snapshot)) and (trial is None or trial.result is not TrialResult.WORKS)
+
+
 def is_refused(snapshot: Snapshot) -> bool:
     """Tell whether the stored token was refused when there last was an answer."""
     trial = _trial(snapshot)

@@ -8,7 +8,7 @@ from provisioner.domain.model import Trigger
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import State, status_of
 from provisioner.domain.steps import Decision
-from tests.builders import HOUR, OTHER_PLACE, PLACE, a_token
+from tests.builders import HOUR, MINUTE, OTHER_PLACE, PLACE, a_token
 from tests.fakes.faults import Fault
 from tests.rig import Rig, credentialed
 from tests.simulation.scenes_credentials import BOTH
@@ -54,6 +54,36 @@ def test_deleted_secret_while_another_issuer_is_silent(fault: Fault) -> None:
     rig.store.delete_newest(PLACE.path)
     rig.reconcile()
     assert rig.current_id is not None
+    rig.settle()
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_edited_string_is_replaced_with_the_copys(*, restart: bool) -> None:
+    """With no initial one left a copy is the way back in, and is not written over with what is refused."""
+    rig = credentialed(a_token(destinations=(PLACE, OTHER_PLACE)))
+    edited = rig.current_id
+    rig.store.put_by_hand(PLACE.path, dict(rig.store.document(PLACE.path) or {}) | {"token": "nobody's"})
+    rig.invariants.requests_forgotten = True
+    rig.reconcile()
+    assert dict(rig.store.document(OTHER_PLACE.path) or {})["token"] == rig.issuer.strings[str(edited)]
+    if restart:
+        rig.crash()
+    rig.pass_time(HOUR, step=MINUTE)
+    assert rig.current_id != edited
+    rig.settle()
+
+
+def test_roll_back_to_a_dead_one_is_replaced_with_the_copys() -> None:
+    """A restored version whose token was revoked is no way in; what the copy still holds is."""
+    rig = credentialed(a_token(destinations=(PLACE, OTHER_PLACE)))
+    older = dict(rig.store.document(PLACE.path) or {})
+    rig.reconcile(Trigger(request_id="now"))
+    rig.pass_time(3 * HOUR)
+    rig.invariants.excused.add(str(older["token_id"]))
+    rig.store.put_by_hand(PLACE.path, older)
+    rig.invariants.requests_forgotten = True
+    rig.reconcile()
+    assert rig.current_id != older["token_id"]
     rig.settle()
 
 
