@@ -33,19 +33,25 @@ def first_not_refused(candidates: Iterable[C], call: Callable[[C], T]) -> T:
     """Make a call with the first candidate that is not refused; see ``authorised``."""
     refused: CredentialRefusedError | None = None
     left = iter(candidates)
-    while True:
+    while following := _following(left, refused):
         try:
-            candidate = next(left)
-        except StopIteration:
-            raise refused or IssuerRefusedError("there is no credential to call the issuer with") from None
-        except IssuerRefusedError as error:
-            if refused is None:
-                raise
-            raise CredentialRefusedError(f"{refused}; no other credential can be had: {error}") from error
-        try:
-            return call(candidate)
+            return call(following[0])
         except CredentialRefusedError as error:
             refused = error
+    raise refused or IssuerRefusedError("there is no credential to call the issuer with")
+
+
+def _following(left: Iterator[C], refused: CredentialRefusedError | None) -> tuple[C, ...]:
+    """Give the next candidate, if there is one. Where it cannot be had, that one was refused before is told, too."""
+    try:
+        return (next(left),)
+    except StopIteration:
+        return ()
+    except IssuerRefusedError as error:
+        if refused is None:
+            raise
+        why = f"{refused}; no other credential can be had: {error}"
+    raise CredentialRefusedError(why)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
