@@ -12,7 +12,7 @@ from provisioner.domain.errors import (
     ProvisionerError,
 )
 from provisioner.domain.mark import Owner
-from provisioner.domain.model import Content, Damaged, Destination, Record
+from provisioner.domain.model import Content, Damaged, Destination, Foreign, Record
 from provisioner.ports.credential import Credential, Presented
 from provisioner.ports.secret_source import SecretSource
 from provisioner.ports.store import Store
@@ -111,9 +111,18 @@ class ManagedCredential:
     def missing(self, remedy: str) -> IssuerRefusedError:
         """Say that there is neither a stored one nor an initial one."""
         return IssuerRefusedError(
-            f"its credential, the managed token {self.owner.name}, is not stored at {self.places[0][1]}, and there is"
-            f" no initial one: {remedy}"
+            f"its credential, the managed token {self.owner.name}, is not stored at {self.places[0][1]}"
+            f"{self._instead()}, and there is no initial one: {remedy}"
         )
+
+    def _instead(self) -> str:
+        """Say that somebody else's secret is in its place, as after a change of the token's name or of the instance."""
+        store, destination = self.places[0]
+        try:
+            content = store.read(destination, self.owner).content
+        except ProvisionerError:
+            return ""
+        return f" (a secret that is not ours is there: {content.why})" if isinstance(content, Foreign) else ""
 
     def _others(self) -> Iterator[Presented | None]:
         """Give what is stored now, then what each copy holds that can be read, each read when it is asked for."""

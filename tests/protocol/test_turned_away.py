@@ -1,9 +1,11 @@
 """A stored credential that an issuer turns away, while another one gets in or another issuer says nothing."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
+from provisioner.domain.mark import Owner
 from provisioner.domain.model import Trigger
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import State, status_of
@@ -85,6 +87,15 @@ def test_roll_back_to_a_dead_one_is_replaced_with_the_copys() -> None:
     rig.reconcile()
     assert rig.current_id != older["token_id"]
     rig.settle()
+
+
+def test_credential_whose_name_was_changed() -> None:
+    """What is stored under the old name is another's now: with no initial one the message says so."""
+    rig = credentialed()
+    rig.token = replace(rig.token, owner=Owner("prod", "renamed"))
+    rig.invariants.locked_out = True
+    message = rig.reconcile().decision.message
+    assert "(a secret that is not ours is there: its owner is 'provisioner/prod/telegraf')" in message
 
 
 def test_status_tells_who_is_called_with_another_credential() -> None:
