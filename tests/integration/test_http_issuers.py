@@ -138,9 +138,9 @@ def test_management_api_asks_with_permissions_and_expiry() -> None:
 
 
 def test_management_api_lists_what_it_shows() -> None:
-    """Ids are texts or numbers, times nanoseconds, permissions in any order, and what is not understood is none."""
+    """Ids are texts or numbers, times nanoseconds, permissions in any order and case; the rest is none."""
     kind = "influxdb-management-api"
-    odd = [{"action": "grant", "resource": "x", "more": 1}, *reversed(AS_JSON)]
+    odd = [{"action": "grant", "resource": "x", "more": 1}, {"action": "Write", "resource": "mydb"}, *AS_JSON]
     rows: list[dict[str, Any]] = [
         wire_token(kind, revokedAt="2026-06-01T13:00:00.5Z"),
         {"id": 8, "description": "", "permissions": odd, "accountId": "a", "expiresAt": None},
