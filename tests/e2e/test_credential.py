@@ -66,8 +66,8 @@ class Watch:
                 with suppress(psutil.Error):
                     self.shown.add(f"{child.cmdline()} {child.environ()}")
         for place in places_to_choose():
-            for path in place.path.glob(f"{PREFIX}*/call-*/*.toml"):
-                with suppress(OSError):
+            with suppress(OSError):  # gone while it is looked at, be it another process's
+                for path in place.path.glob(f"{PREFIX}*/call-*/*.toml"):
                     self.profiles[str(path)] = (path.stat().st_mode & 0o777, place.in_memory)
 
     @contextmanager
