@@ -186,16 +186,17 @@ def parsed_token(fields: Mapping[str, object], secret: SecretText | None = None)
 
 
 def _permissions(value: object) -> frozenset[Permission] | None:
-    """Read ``[{action, resource}]`` in any order; actions that we do not know are kept as they are."""
+    """Read ``[{action, resource}]`` in any order, actions in any case; those that we do not know are kept."""
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         return None
     pairs = [(item.get("action"), item.get("resource")) for item in value]
     read = frozenset(
-        Permission(action=action, resource=resource)
+        Permission(action=action.lower(), resource=resource)
         for action, resource in pairs
         if isinstance(action, str) and isinstance(resource, str)
     )
-    return read if len(read) == len(set(map(repr, pairs))) else None
+    are_read = all(isinstance(part, str) for pair in pairs for part in pair)
+    return read if are_read else None
 
 
 def _secret(fields: Mapping[str, object]) -> SecretText | None:

@@ -52,7 +52,7 @@ def expected_of(kind: str, operation: str, status: int) -> Expected:
     special = SPECIAL.get((kind, operation), {})
     if status in special:
         return special[status]
-    if status == 401:
+    if status in {401, 403}:  # another credential may be another kind of token
         return CredentialRefusedError
     if status in NOT_NOW:
         return IssuerUnavailableError
