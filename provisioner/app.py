@@ -7,7 +7,7 @@ from pathlib import Path
 from platform import node
 from typing import Final
 
-from provisioner.catalog import make_issuer, make_store
+from provisioner.catalog import make_issuer, make_notifier, make_store, make_workloads
 from provisioner.domain.election import Elector, Terms
 from provisioner.engine.candidate import Candidate
 from provisioner.engine.observed import ObservedIssuer, ObservedStore
@@ -115,7 +115,19 @@ def _world(settings: Settings, stack: ExitStack, observe: Observer, clock: Clock
         )
         for name, issuer in settings.issuers.items()
     }
-    return World(issuers=issuers, stores=stores, clock=clock, entropy=SystemEntropy(), observe=observe)
+    world = World(issuers=issuers, stores=stores, clock=clock, entropy=SystemEntropy(), observe=observe)
+    return _with_consumers(world, settings, stack)
+
+
+def _with_consumers(world: World, settings: Settings, stack: ExitStack) -> World:
+    """Give the world in which what follows a rotation can be reached, where anything does."""
+    tokens = settings.managed_tokens()
+    if any(token.workloads for token in tokens):
+        workloads = stack.enter_context(closing(make_workloads()))
+        world = replace(world, workloads=workloads)
+    if any(token.webhooks for token in tokens):
+        world = replace(world, notifier=stack.enter_context(closing(make_notifier(world.clock))))
+    return world
 
 
 def _credential(settings: Settings, issuer: str, stores: Mapping[str, Store]) -> ManagedCredential | None:
@@ -129,11 +141,13 @@ def _credential(settings: Settings, issuer: str, stores: Mapping[str, Store]) ->
 
 def _dying(world: World, point: FailPoint) -> World:
     """Give the same world, in which one call is the last: what a crash test asks for."""
-    from provisioner.runtime.fail_points import Death, DyingIssuer, DyingStore
+    from provisioner.runtime.fail_points import Death, DyingConsumers, DyingIssuer, DyingStore
 
     death = Death(point.operation, after=point.after, count=point.count)
     return replace(
         world,
         issuers={name: DyingIssuer(issuer, death) for name, issuer in world.issuers.items()},
         stores={name: DyingStore(store, death) for name, store in world.stores.items()},
+        workloads=DyingConsumers(world.workloads, world.notifier, death),
+        notifier=DyingConsumers(world.workloads, world.notifier, death),
     )
