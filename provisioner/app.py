@@ -61,9 +61,11 @@ def opened(
     settings, path = load_settings(config)
     point = fail_point()
     configure_logging(settings.log.format, settings.log.level if logs else "warning")
-    observe = Observers(LogObserver(), *([watch] if watch is not None else []))
+    clock = clock or SystemClock()
     with ExitStack() as stack:
-        world = _world(settings, stack, observe, clock or SystemClock())
+        others = [watch, _about_our_pod(stack, clock) if logs else None]
+        observe = Observers(LogObserver(), *(other for other in others if other is not None))
+        world = _world(settings, stack, observe, clock)
         world = replace(world, finish_by=finish_by, may_act=may_act)
         if point is not None:
             world = _dying(world, point)
@@ -75,6 +77,20 @@ def opened(
             recall=recall or Recall(),
         )
         yield Application(settings=settings, settings_path=path, world=world, service=service)
+
+
+def _about_our_pod(stack: ExitStack, clock: Clock) -> Observer | None:
+    """Give what tells Events about the pod that this is, if it is one."""
+    from provisioner.settings.pod import pod
+
+    ours = pod()
+    if ours is None:
+        return None
+    from provisioner.runtime.pod_events import PodEvents
+    from provisioner.telemetry.pod_observer import PodObserver
+
+    told = stack.enter_context(closing(PodEvents(name=ours.name, namespace=ours.namespace, uid=ours.uid, clock=clock)))
+    return PodObserver(told.put, clock)
 
 
 def lease_of(settings: Settings, clock: Clock) -> Lease:
