@@ -9,6 +9,8 @@ from provisioner.domain.memory import Memory
 from provisioner.domain.model import Record
 from provisioner.domain.snapshot import Snapshot
 
+NOBODY_KNOWS: Final = "?"
+"""In place of the rotation that a webhook was told of: for who only looks, and has never told it."""
 SOONEST_LOOK: Final = timedelta(seconds=5)
 _PART: Final = 10
 """A roll-out is looked at again after a tenth of the time that it has taken so far."""
@@ -45,11 +47,15 @@ def _words(snapshot: Snapshot, workload: Workload) -> str:
     return f"{workload} is {sight.standing.value} ({sight.message})"
 
 
+def _is_told(snapshot: Snapshot, webhook: Webhook, record: Record) -> bool:
+    return snapshot.memory.notified.get(webhook) in {record.rotation_id, NOBODY_KNOWS}
+
+
 def untold(snapshot: Snapshot) -> Iterator[Webhook]:
-    """Give the webhooks that have not said, to this process, that they took note of the stored token."""
+    """Give the webhooks that have not said, to this process, that they took note of the stored token, and ought to."""
     record = snapshot.record
     for webhook in snapshot.token.webhooks:
-        if record is not None and snapshot.memory.notified.get(webhook) != record.rotation_id:
+        if record is not None and not _is_told(snapshot, webhook, record):
             yield webhook
 
 

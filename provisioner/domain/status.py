@@ -12,7 +12,7 @@ from provisioner.domain.checks import (
     stored_token_is_dead,
 )
 from provisioner.domain.consumers import Standing, Workload
-from provisioner.domain.following import sight_of, untold
+from provisioner.domain.following import NOBODY_KNOWS, restart_again_at, sight_of, untold
 from provisioner.domain.memory import Backoff
 from provisioner.domain.model import Stored, Unreadable
 from provisioner.domain.overdue import (
@@ -29,10 +29,8 @@ from provisioner.domain.steps import (
     TRY_KEY,
     Decision,
     Mint,
-    Notify,
     Refuse,
     Rest,
-    Restart,
     confirm_key,
     is_mint_key,
     kind,
@@ -55,8 +53,8 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
-_STUCK = frozenset({Standing.STALLED, Standing.MISSING, Standing.UNREADABLE, Standing.BEHIND})
-"""How a workload stands when it asks for somebody; one that is behind is restarted, unless that fails or is undone."""
+_STUCK = frozenset({Standing.STALLED, Standing.MISSING, Standing.UNREADABLE})
+"""How a workload stands when it asks for somebody."""
 UNHEALTHY = frozenset({State.FAILING, State.REFUSED, State.UNKNOWN})
 
 
@@ -107,7 +105,7 @@ class WebhookStatus:
 
     host: str
     state: str
-    """``delivered``, ``pending`` or ``failing``, as far as this process knows."""
+    """``delivered``, ``pending`` or ``failing``; ``unknown`` to a process that has never told it."""
     failed_attempts: int
     last_error: str | None
 
@@ -198,7 +196,7 @@ def _state(
         secret_is_gone(snapshot, now) is not None,
         _is_out_of_step(snapshot, decision, now),
         _is_kept_from_consumers(snapshot),
-        _is_stuck(snapshot, decision),
+        _is_stuck(snapshot, now),
         any(revocation_is_overdue(snapshot, plan, now) for plan in retired),
     )
     if any(troubles):
@@ -228,13 +226,21 @@ def _is_kept_from_consumers(snapshot: Snapshot) -> bool:
     return any(confirm_key(destination) in snapshot.memory.backoffs for destination, _ in unconfirmed(snapshot))
 
 
-def _is_stuck(snapshot: Snapshot, decision: Decision) -> bool:
+def _is_stuck(snapshot: Snapshot, now: datetime) -> bool:
     """Tell whether a workload or a webhook asks for somebody: it was tried, and does not come along."""
-    if isinstance(decision.step, Restart | Notify):
+    return any(_does_not_come(snapshot, workload, now) for workload in snapshot.token.workloads) or any(
+        notify_key(webhook) in snapshot.memory.backoffs for webhook in untold(snapshot)
+    )
+
+
+def _does_not_come(snapshot: Snapshot, workload: Workload, now: datetime) -> bool:
+    """Tell so of a workload; one that is behind is restarted, unless that fails or is undone."""
+    sight, record, memory = sight_of(snapshot, workload), snapshot.record, snapshot.memory
+    if sight is None or record is None:
         return False
-    sights = [sight_of(snapshot, workload) for workload in snapshot.token.workloads]
-    stuck = any(sight is not None and sight.standing in _STUCK for sight in sights)
-    return stuck or any(notify_key(webhook) in snapshot.memory.backoffs for webhook in untold(snapshot))
+    if sight.standing is not Standing.BEHIND:
+        return sight.standing in _STUCK
+    return restart_key(workload) in memory.backoffs or restart_again_at(memory, workload, record, now) is not None
 
 
 def _reason(snapshot: Snapshot, decision: Decision, now: datetime, retired: tuple[Retirement, ...]) -> str:
@@ -248,7 +254,7 @@ def _reason(snapshot: Snapshot, decision: Decision, now: datetime, retired: tupl
         said.append(destination_differs(snapshot, now).message)
     if _is_kept_from_consumers(snapshot):
         said.append(unreadable(snapshot))
-    if _is_stuck(snapshot, decision):
+    if _is_stuck(snapshot, now):
         said.append(consumers_are_behind(snapshot, now).message)
     overdue = [plan.target.token_id for plan in retired if revocation_is_overdue(snapshot, plan, now)]
     if overdue:
@@ -318,6 +324,7 @@ def _webhooks(snapshot: Snapshot) -> list[WebhookStatus]:
     for webhook in snapshot.token.webhooks:
         failed = snapshot.memory.backoffs.get(notify_key(webhook)) if webhook in pending else None
         state = "delivered" if webhook not in pending else "failing" if failed else "pending"
+        state = "unknown" if snapshot.memory.notified.get(webhook) == NOBODY_KNOWS else state
         failures, error = (failed.failures, failed.error) if failed else (0, None)
         described.append(WebhookStatus(host=webhook.host, state=state, failed_attempts=failures, last_error=error))
     return described

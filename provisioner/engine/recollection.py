@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from provisioner.domain.checks import out_of_step, permission_change, truth_is_unreadable
 from provisioner.domain.consumers import Sight, Standing, Webhook, Workload
-from provisioner.domain.following import counted, seen_as, sight_of, untold
+from provisioner.domain.following import NOBODY_KNOWS, counted, seen_as, sight_of, untold
 from provisioner.domain.memory import Backoff, Confirmation, EndedAttempt, Fence, Memory, Trial, TrialResult
-from provisioner.domain.model import Destination, IssuedToken, Listing, Record, Stored, Unreadable
+from provisioner.domain.model import Destination, IssuedToken, Listing, ManagedToken, Record, Stored, Unreadable
 from provisioner.domain.readers import unconfirmed
 from provisioner.domain.retirement import current_since, retirements
 from provisioner.domain.snapshot import Snapshot
@@ -148,6 +148,13 @@ def restarted(memory: Memory, workload: Workload, record: Record, *, now: dateti
 def told(memory: Memory, webhook: Webhook, rotation_id: str) -> Memory:
     """Remember that a webhook took note of a rotation."""
     return replace(memory, notified={**memory.notified, webhook: rotation_id})
+
+
+def only_looking(memory: Memory, token: ManagedToken) -> Memory:
+    """Let nobody know whether webhooks were told that this process never told: whoever acts may have told them."""
+    known = memory.notified.keys() | {webhook for webhook in token.webhooks if notify_key(webhook) in memory.backoffs}
+    unknown = dict.fromkeys((webhook for webhook in token.webhooks if webhook not in known), NOBODY_KNOWS)
+    return replace(memory, notified={**memory.notified, **unknown})
 
 
 def moved(memory: Memory, before: Stored, revision: str) -> Memory:

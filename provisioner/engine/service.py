@@ -239,6 +239,7 @@ class Service:
     def _looked(
         self, token: ManagedToken, listings: Listings, at: datetime | None, memory: Memory, trigger: Trigger | None
     ) -> tuple[Snapshot, Decision]:
+        memory = recollection.only_looking(memory, token)
         snapshot = with_copies(self._world, gather(self._world, token, listings, memory=memory, trigger=trigger))
         snapshot = Looks(self._world).at_all(snapshot)
         moment = at or self._world.clock.now()

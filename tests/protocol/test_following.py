@@ -9,7 +9,9 @@ from provisioner.domain import events
 from provisioner.domain.consumers import Progress, Workload, WorkloadKind, annotation_of
 from provisioner.domain.model import ManagedToken, Trigger
 from provisioner.domain.status import State, TokenStatus, status_of
+from provisioner.engine.recall import Recall
 from provisioner.engine.reconcile import Outcome
+from provisioner.engine.service import Service
 from tests.builders import DAY, HOUR, MINUTE, OTHER_PLACE, OWNER, PLACE, SECOND, a_token
 from tests.fakes.faults import Fault
 from tests.fakes.workloads import a_webhook
@@ -442,3 +444,33 @@ def test_a_lost_answer_of_a_webhook_is_asked_for_again() -> None:
     rig.reconcile(ROTATE)
     rig.pass_time(MINUTE, step=timedelta(seconds=10))
     assert [notice.token_id for _, notice in rig.notifier.taken] == ["token-1", "token-2", "token-2"]
+
+
+def test_who_only_looks_does_not_know_whether_a_webhook_was_told() -> None:
+    """A fresh ``status`` or ``plan`` beside the daemon has nothing to do; one that has told it knows."""
+    rig = a_rig(followed(until_rolled_out=None, on_rotate=(HOOK,)))
+    world, token = rig.worlds[0], rig.token
+    fresh = Service(world, (token,), instance="prod", concurrency=1, recall=Recall())
+    ((snapshot, decision),) = fresh.look((token,))
+    assert decision.fact == "nothing_is_due"
+    assert [one.state for one in status_of(snapshot, decision, rig.clock.now()).webhooks] == ["unknown"]
+    fresh.run_pass()
+    (told_now,) = fresh.status((token,))
+    assert [one.state for one in told_now.webhooks] == ["delivered"]
+    rig.notifier.faults.always["notify"] = Fault.BEFORE
+    fresh.rotate((token,), ROTATE)
+    (told_now,) = fresh.status((token,))
+    assert [one.state for one in told_now.webhooks] == ["failing"]
+
+
+def test_who_only_looks_sees_how_workloads_stand() -> None:
+    """It asks the cluster; what is behind is a change that is pending."""
+    rig = a_rig()
+    fresh = Service(rig.worlds[0], (rig.token,), instance="prod", concurrency=1, recall=Recall())
+    (seen,) = fresh.status((rig.token,))
+    assert ([one.state for one in seen.consumers], seen.state) == (["rolled-out"], State.OK)
+    rig.workloads.annotate(TELEGRAF, {})
+    (seen,) = fresh.status((rig.token,))
+    assert ([one.state for one in seen.consumers], seen.next_step) == (["behind"], "restart")
+    assert seen.state is State.OK
+    assert annotated(rig) is None
