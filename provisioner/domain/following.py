@@ -11,9 +11,9 @@ from provisioner.domain.snapshot import Snapshot
 
 NOBODY_KNOWS: Final = "?"
 """In place of the rotation that a webhook was told of: for who only looks, and has never told it."""
-SOONEST_LOOK: Final = timedelta(seconds=5)
-_PART: Final = 10
-"""A roll-out is looked at again after a tenth of the time that it has taken so far."""
+SOONEST_LOOK: Final = timedelta(seconds=15)
+_PART: Final = 5
+"""It is looked at again after a fifth of the time that it has taken so far: each look is a pass over the name."""
 _PAUSE: Final = timedelta(minutes=15)
 _LONGEST_PAUSE: Final = timedelta(days=1)
 _DOUBLINGS: Final = 7

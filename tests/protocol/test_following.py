@@ -124,7 +124,7 @@ def test_nothing_is_asked_when_nothing_depends_on_it() -> None:
     rig.reconcile(ROTATE)
     assert rig.workloads.faults.calls == {"look": 1, "restart": 1}
     rig.pass_time(4 * HOUR, step=HOUR)
-    assert rig.workloads.faults.calls["look"] < 100
+    assert rig.workloads.faults.calls["look"] < 50
     rig.workloads.finish(TELEGRAF)
     rig.pass_time(HOUR)
     rig.workloads.faults.calls.clear()
