@@ -7,7 +7,7 @@ from pathlib import Path
 from platform import node
 from typing import Final
 
-from provisioner.catalog import make_issuer, make_store
+from provisioner.catalog import make_issuer, make_notifier, make_store, make_workloads
 from provisioner.domain.election import Elector, Terms
 from provisioner.engine.candidate import Candidate
 from provisioner.engine.observed import ObservedIssuer, ObservedStore
@@ -61,9 +61,11 @@ def opened(
     settings, path = load_settings(config)
     point = fail_point()
     configure_logging(settings.log.format, settings.log.level if logs else "warning")
-    observe = Observers(LogObserver(), *([watch] if watch is not None else []))
+    clock = clock or SystemClock()
     with ExitStack() as stack:
-        world = _world(settings, stack, observe, clock or SystemClock())
+        others = [watch, _about_our_pod(stack, clock) if logs else None]
+        observe = Observers(LogObserver(), *(other for other in others if other is not None))
+        world = _world(settings, stack, observe, clock)
         world = replace(world, finish_by=finish_by, may_act=may_act)
         if point is not None:
             world = _dying(world, point)
@@ -75,6 +77,20 @@ def opened(
             recall=recall or Recall(),
         )
         yield Application(settings=settings, settings_path=path, world=world, service=service)
+
+
+def _about_our_pod(stack: ExitStack, clock: Clock) -> Observer | None:
+    """Give what tells Events about the pod that this is, if it is one."""
+    from provisioner.settings.pod import pod
+
+    ours = pod()
+    if ours is None:
+        return None
+    from provisioner.runtime.pod_events import PodEvents
+    from provisioner.telemetry.pod_observer import PodObserver
+
+    told = stack.enter_context(closing(PodEvents(name=ours.name, namespace=ours.namespace, uid=ours.uid, clock=clock)))
+    return PodObserver(told.put, clock)
 
 
 def lease_of(settings: Settings, clock: Clock) -> Lease:
@@ -115,7 +131,19 @@ def _world(settings: Settings, stack: ExitStack, observe: Observer, clock: Clock
         )
         for name, issuer in settings.issuers.items()
     }
-    return World(issuers=issuers, stores=stores, clock=clock, entropy=SystemEntropy(), observe=observe)
+    world = World(issuers=issuers, stores=stores, clock=clock, entropy=SystemEntropy(), observe=observe)
+    return _with_consumers(world, settings, stack)
+
+
+def _with_consumers(world: World, settings: Settings, stack: ExitStack) -> World:
+    """Give the world in which what follows a rotation can be reached, where anything does."""
+    tokens = settings.managed_tokens()
+    if any(token.workloads for token in tokens):
+        workloads = stack.enter_context(closing(make_workloads()))
+        world = replace(world, workloads=workloads)
+    if any(token.webhooks for token in tokens):
+        world = replace(world, notifier=stack.enter_context(closing(make_notifier(world.clock))))
+    return world
 
 
 def _credential(settings: Settings, issuer: str, stores: Mapping[str, Store]) -> ManagedCredential | None:
@@ -129,11 +157,13 @@ def _credential(settings: Settings, issuer: str, stores: Mapping[str, Store]) ->
 
 def _dying(world: World, point: FailPoint) -> World:
     """Give the same world, in which one call is the last: what a crash test asks for."""
-    from provisioner.runtime.fail_points import Death, DyingIssuer, DyingStore
+    from provisioner.runtime.fail_points import Death, DyingConsumers, DyingIssuer, DyingStore
 
     death = Death(point.operation, after=point.after, count=point.count)
     return replace(
         world,
         issuers={name: DyingIssuer(issuer, death) for name, issuer in world.issuers.items()},
         stores={name: DyingStore(store, death) for name, store in world.stores.items()},
+        workloads=DyingConsumers(world.workloads, world.notifier, death),
+        notifier=DyingConsumers(world.workloads, world.notifier, death),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, assert_never
 
@@ -10,8 +11,10 @@ from provisioner.issuers.credential import GivenCredential, ManagedCredential
 from provisioner.ports.clock import Clock
 from provisioner.ports.credential import Credential
 from provisioner.ports.issuer import Issuer
+from provisioner.ports.notifier import Notifier
 from provisioner.ports.secret_source import SecretSource
 from provisioner.ports.store import Store
+from provisioner.ports.workloads import Workloads
 from provisioner.runtime.entropy import SystemEntropy
 from provisioner.settings.installed import installed_kind
 from provisioner.settings.issuers import (
@@ -141,6 +144,8 @@ STORES: Final[Mapping[str, Callable[[str, Any, Clock], Store]]] = {
     "vault": _vault,
     "aws-secrets-manager": _aws,
 }
+CONSUMER_TIMEOUT: Final = timedelta(seconds=10)
+"""For one request to Kubernetes or to a webhook: a name waits for it, though nothing but its consumers does."""
 _PORTS: Final[Mapping[str, type]] = {"issuers": Issuer, "stores": Store}
 
 
@@ -166,6 +171,21 @@ def make_store(name: str, settings: StoreSection, clock: Clock) -> Store:
     surroundings = StoreSurroundings(clock=clock, environment=child_environment())
     store: Store = _of_others("stores", name, settings, surroundings)
     return store
+
+
+def make_workloads() -> Workloads:
+    """Build what restarts workloads; no cluster is looked for yet."""
+    from provisioner.runtime.workloads_kubernetes import KubernetesWorkloads
+
+    return KubernetesWorkloads(request_timeout=CONSUMER_TIMEOUT)
+
+
+def make_notifier(clock: Clock) -> Notifier:
+    """Build what tells webhooks; nothing is connected yet."""
+    from provisioner.issuers.http_post import HttpPost
+    from provisioner.runtime.webhooks import Webhooks
+
+    return Webhooks(post=HttpPost(timeout=CONSUMER_TIMEOUT, clock=clock), clock=clock)
 
 
 def _of_others(section: str, name: str, settings: IssuerSection | StoreSection, surroundings: object) -> Any:  # noqa: ANN401  # either port

@@ -17,7 +17,7 @@ Actor = tuple[int, int]
 
 
 class Restraint:
-    """Nine rules over acts.
+    """Ten rules over acts.
 
     R1: no create without a preflight of its own. R2: no rotation is created twice.
     R3: nobody revokes a young token that another process may be about to store.
@@ -26,6 +26,7 @@ class Restraint:
     R7: what is stored is replaced by another token, never by nothing.
     R8: what was replaced is not revoked before consumers were seen to read what replaced it, where that can be seen.
     R9: no predecessor of a credential is revoked before each issuer was called, with success, with what replaced it.
+    R10: where the overlap lasts until workloads are rolled out, none is revoked that pods hold, before its longest end.
     """
 
     def __init__(self, rig: "Rig") -> None:
@@ -85,6 +86,7 @@ class Restraint:
         self._demand_that_successor_is_used(token)
         if self._is_compromised:
             return
+        self._demand_that_no_pod_holds(token)
         if token.token_id in self._has_been_current:
             self._demand_that_consumers_read(token, acting)
             return
@@ -108,6 +110,19 @@ class Restraint:
         for place in self._rig.token_of(acting[0] if acting else 0).destinations:
             seen = not place.has_reader or (place.path, self._rig.current_id) in self._rig.store.seen_by_reader
             self._demand(seen, f"R8: {token.token_id} is revoked, and nobody has seen that consumers can read {place}")
+
+    def _demand_that_no_pod_holds(self, token: IssuedToken) -> None:
+        """A dead successor that needs room waits for nobody."""
+        rig, record = self._rig, self._rig.record
+        longest = rig.token.until_rolled_out
+        current = rig.issuer.tokens.get(record.token_id) if record is not None else None
+        if longest is None or record is None or current is None or not current.is_live(rig.clock.now()):
+            return
+        if rig.clock.now() >= record.stored_at + longest - self.clocks_differ_by:
+            return
+        for workload, pods in rig.workloads.there.items():
+            holds = workload in rig.token.workloads and token.token_id in pods.held
+            self._demand(not holds, f"R10: {token.token_id} is revoked while pods of {workload} hold it")
 
     def was_configured(self, token: ManagedToken) -> None:
         """Note that a replica may have this configuration: what is due by it is due."""

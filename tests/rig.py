@@ -19,10 +19,12 @@ from provisioner.ports.store import Store
 from tests.builders import OTHER_PLACE, PLACE, a_token, uid
 from tests.fakes.clock import FakeClock
 from tests.fakes.entropy import FakeEntropy
+from tests.fakes.faults import Faults
 from tests.fakes.issuer import FakeIssuer
 from tests.fakes.silence import unmoved_by
 from tests.fakes.staged_store import StagedStore
 from tests.fakes.store import FakeStore
+from tests.fakes.workloads import FakeNotifier, FakeWorkloads
 from tests.invariants import Invariants
 
 MOST_PASSES = 3000
@@ -83,7 +85,8 @@ class _Watch:
 
     def _check(self) -> None:
         rig = self._rig
-        state = (rig.clock.now(), rig.store.changes, rig.issuer.changes, rig.former.changes)
+        fakes = (rig.store, rig.issuer, rig.former, rig.workloads)
+        state = (rig.clock.now(), *(fake.changes for fake in fakes))
         if state != self._checked:
             rig.invariants.check()
             self._checked = state
@@ -105,6 +108,7 @@ class Rig:
         self.issuer = FakeIssuer(self.clock, proves_by_use=proves_by_use)
         self.former = FakeIssuer(self.clock, name="former", proves_by_use=proves_by_use)
         self.store: FakeStore = StagedStore(self.clock) if staged else FakeStore(self.clock)
+        self.workloads, self.notifier = FakeWorkloads(self.what_consumers_read), FakeNotifier()
         self.events: list[Event] = []
         self.clocks = [SkewedClock(self.clock) for _ in range(replicas)]
         self.worlds = [
@@ -114,6 +118,8 @@ class Rig:
                 clock=clock,
                 entropy=self.entropy,
                 observe=self._observe,
+                workloads=self.workloads,
+                notifier=self.notifier,
             )
             for number, clock in enumerate(self.clocks)
         ]
@@ -166,7 +172,7 @@ class Rig:
     def watch(self, interfere: Callable[[str], None]) -> None:
         """Check the invariants before every port call, and let ``interfere`` do something there."""
         watch = _Watch(self, interfere)
-        for faults in (self.issuer.faults, self.former.faults, self.store.faults):
+        for faults in self.faults:
             faults.before_call = watch
 
     def reconcile(self, trigger: Trigger | None = None, *, replica: int = 0) -> Outcome:
@@ -230,18 +236,26 @@ class Rig:
 
     def settle(self, step: timedelta = timedelta(minutes=10)) -> None:
         """Let everything come to rest without further faults, and check that nothing is left over."""
-        for faults in (self.issuer.faults, self.former.faults, self.store.faults):
+        for faults in self.faults:
             faults.queues.clear()
             faults.always.clear()
         self.store.down = False
         self.store.deliver()
         self.issuer.deliver()
         self.former.deliver()
-        self.pass_time(self.token.orphan_quiet_period + self.token.overlap + timedelta(hours=1), step)
+        self.pass_time(self.token.orphan_quiet_period + self.token.longest_overlap + timedelta(hours=1), step)
         record = self.record
-        if record is not None and self.clock.now() < record.stored_at + self.token.overlap:
-            self.pass_time(self.token.overlap, step)  # a rotation fell due meanwhile: what it replaced has its overlap
+        if record is not None and self.clock.now() < record.stored_at + self.token.longest_overlap:
+            self.pass_time(
+                self.token.longest_overlap, step
+            )  # a rotation fell due meanwhile: what it replaced has its overlap
         self.invariants.check_nothing_leaks()
+
+    @property
+    def faults(self) -> tuple[Faults, ...]:
+        """What may go wrong, with everything outside."""
+        fakes = (self.issuer, self.former, self.store, self.workloads, self.notifier)
+        return tuple(fake.faults for fake in fakes)
 
     @property
     def record(self) -> Record | None:
@@ -257,6 +271,10 @@ class Rig:
             content, _ = read_document(document, self.token.owner, place)
             kept = self._parsed[id(document)] = (document, place, content)
         return kept[2]
+
+    def what_consumers_read(self) -> str | None:
+        """Give the id of the stored token to a consumer that starts."""
+        return self.current_id
 
     @property
     def current_id(self) -> str | None:

@@ -67,7 +67,7 @@ def status(
         tokens = [render.as_plain(standing) for standing in standings]
         render.print_json({"instance": application.settings.instance, "tokens": tokens})
     else:
-        columns = ["token", "state", "expires", "next", "destinations", "awaiting revocation", "why"]
+        columns = ["token", "state", "expires", "next", "destinations", "consumers", "awaiting revocation", "why"]
         rows = [_status_row(standing, now) for standing in standings]
         render.console().print(render.table(f"Tokens of {application.settings.instance}", columns, rows))
     if not all(standing.healthy for standing in standings):
@@ -201,6 +201,19 @@ def _place_text(place: DestinationStatus) -> str:
     return "NOT READABLE" if place.readable is False else "in sync"
 
 
+def _followers(standing: TokenStatus) -> list[str]:
+    """Give workloads and webhooks, a line each; what asks for somebody stands in capitals."""
+    lines = []
+    for consumer in standing.consumers:
+        state = consumer.state if consumer.state in {"rolled-out", "rolling-out"} else consumer.state.upper()
+        where = f"{consumer.namespace}/{consumer.name}" if consumer.namespace else consumer.name
+        lines.append(f"{state} {consumer.kind} {where}")
+    for webhook in standing.webhooks:
+        state = webhook.state.upper() if webhook.state == "failing" else webhook.state
+        lines.append(f"{state} webhook {webhook.host}")
+    return lines
+
+
 def _status_row(standing: TokenStatus, now: datetime) -> list[str | Text]:
     """Give one row; a secret that is nowhere yet shows dashes."""
     places = "\n".join(f"{_place_text(place)} {place.store}:{place.path}" for place in standing.destinations)
@@ -213,6 +226,7 @@ def _status_row(standing: TokenStatus, now: datetime) -> list[str | Text]:
         render.moment(standing.expires_at, now),
         f"{standing.next_step} {render.moment(standing.next_step_at, now)}",
         places,
+        "\n".join(_followers(standing)) or "-",
         waiting or "-",
         "; ".join(why) or "-",
     ]

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from provisioner.domain.consumers import Standing, Webhook, Workload
+from provisioner.domain.following import look_again_at, restart_again_at, sight_of, untold
 from provisioner.domain.memory import TrialResult
 from provisioner.domain.model import (
     Absent,
@@ -22,7 +24,7 @@ from provisioner.domain.model import (
     Unreadable,
 )
 from provisioner.domain.readers import unconfirmed
-from provisioner.domain.retirement import retirements
+from provisioner.domain.retirement import kept_from_consumers, retirements
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import (
     GATHER_KEY,
@@ -32,10 +34,13 @@ from provisioner.domain.steps import (
     Copy,
     Finding,
     Mint,
+    Notify,
     Refuse,
     Rest,
+    Restart,
     Revoke,
     TryStored,
+    look_key,
     read_key,
     revoke_key,
 )
@@ -281,8 +286,62 @@ def destination_is_unconfirmed(snapshot: Snapshot, now: datetime) -> Finding:
     return Finding(message="; ".join(troubles) or seen, until=min(waits, default=None))
 
 
+def consumers_are_behind(snapshot: Snapshot, now: datetime) -> Finding:
+    """Fact 11: a workload was not restarted for the stored token, or a webhook not told, though all can read it."""
+    record = snapshot.record
+    if record is None:
+        return Finding(message=_NOTHING_STORED)
+    kept = kept_from_consumers(snapshot, record) if snapshot.token.on_rotate else None
+    if kept is not None:
+        return Finding(message=f"no consumer is restarted or told yet: {kept}")
+    waits, seen = [], []
+    for consumer in snapshot.token.on_rotate:
+        if isinstance(consumer, Workload):
+            finding = _of_workload(snapshot, record, consumer, now)
+        else:
+            finding = _of_webhook(snapshot, record, consumer, now)
+        if finding.step is not None:
+            return finding
+        seen.append(finding.message)
+        waits += [finding.until] if finding.until is not None else []
+    return Finding(
+        message="; ".join(seen) or "nothing is to follow a rotation of this name", until=min(waits, default=None)
+    )
+
+
+def _of_workload(snapshot: Snapshot, record: Record, workload: Workload, now: datetime) -> Finding:
+    """Restart what is behind, unless its backoff, or a restart that somebody has undone, asks for patience."""
+    sight, memory = sight_of(snapshot, workload), snapshot.memory
+    if sight is None:
+        return Finding(message=f"{workload} has not been looked at yet", until=look_again_at(snapshot, workload, now))
+    message = f"{workload} is {sight.standing.value}: {sight.message}"
+    if sight.standing is not Standing.BEHIND:
+        unread = memory.must_wait(look_key(workload), now)
+        return Finding(message=message, until=unread.retry_at if unread else look_again_at(snapshot, workload, now))
+    restart = Restart(record=record, workload=workload)
+    waiting, again_at = memory.must_wait(restart.key, now), restart_again_at(memory, workload, record, now)
+    if waiting is not None:
+        return Finding(message=f"{message}; restarting it failed: {waiting.error}", until=waiting.retry_at)
+    if again_at is not None:
+        done = memory.restarts[workload].count
+        why = f"it was restarted {done} times for this rotation, and somebody has undone that: it is left alone until"
+        return Finding(message=f"{message}; {why} {rfc3339(whole_seconds(again_at))}", until=again_at)
+    return Finding(message=f"{message}, and the stored one is {record.rotation_id}", step=restart)
+
+
+def _of_webhook(snapshot: Snapshot, record: Record, webhook: Webhook, now: datetime) -> Finding:
+    """Tell what has not been told, at least once in each process that acts."""
+    if webhook not in untold(snapshot):
+        return Finding(message=f"{webhook} was told")
+    notify = Notify(record=record, webhook=webhook)
+    waiting = snapshot.memory.must_wait(notify.key, now)
+    if waiting is not None:
+        return Finding(message=f"telling {webhook} failed: {waiting.error}", until=waiting.retry_at)
+    return Finding(message=f"{webhook} has not been told of rotation {record.rotation_id} yet", step=notify)
+
+
 def token_has_outlived_its_time(snapshot: Snapshot, now: datetime) -> Finding:
-    """Fact 11: a live marked token that is not the current one may be revoked now."""
+    """Fact 12: a live marked token that is not the current one may be revoked now."""
     if isinstance(snapshot.primary, Unreadable):
         return Finding(message=_NOT_READ)
     plans = retirements(snapshot, now)

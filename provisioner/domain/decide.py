@@ -25,9 +25,10 @@ CHAIN: Final[tuple[Check, ...]] = (
     checks.rotation_is_due,
     checks.destination_differs,
     checks.destination_is_unconfirmed,
+    checks.consumers_are_behind,
     checks.token_has_outlived_its_time,
 )
-"""The checks in the protocol's order, facts 1 to 11; fact 12 is that none of them holds."""
+"""The checks in the protocol's order, facts 1 to 12; fact 13 is that none of them holds."""
 
 NOTHING_IS_DUE: Final = "nothing_is_due"
 _IF_GONE: Final = "if it is gone for good, take it out of the configuration"

@@ -75,3 +75,19 @@ class LeaseUnavailableError(TemporaryError):
 
 class LeaseRefusedError(PermanentError):
     """The lease was not read or written: we may not, or the server does not take it."""
+
+
+class WorkloadsUnavailableError(TemporaryError):
+    """Nobody answered, or too late: a restart may have taken effect, or may yet."""
+
+
+class WorkloadsRefusedError(PermanentError):
+    """A workload was not read or restarted: we may not, or the server does not take it."""
+
+
+class WorkloadGoneError(TemporaryError):
+    """A workload was not restarted: it is not there."""
+
+
+class NotificationFailedError(TemporaryError):
+    """A webhook did not say that it has taken note: it is told again."""

@@ -133,6 +133,54 @@ class DestinationConfirmed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerRestarted:
+    """A workload was told to replace its pods, so that they read the current token."""
+
+    name: str
+    consumer: str
+    rotation_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerRolledOut:
+    """A workload has replaced all its pods: all that it runs has read the current token."""
+
+    name: str
+    consumer: str
+    rotation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerStuck:
+    """A workload does not replace its pods, or is not there: somebody has to see to it."""
+
+    name: str
+    consumer: str
+    standing: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookDelivered:
+    """A webhook said that it has taken note of a rotation."""
+
+    name: str
+    webhook: str
+    rotation_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumersLeftBehind:
+    """A token was revoked although workloads may use it: its longest overlap has ended."""
+
+    name: str
+    token_id: str
+    consumers: tuple[str, ...]
+    """Each with how it stands."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionFenced:
     """The unchanged record was written again, so that no earlier write can land."""
 
@@ -287,6 +335,11 @@ Event = (
     | NameRefused
     | DestinationWritten
     | DestinationConfirmed
+    | ConsumerRestarted
+    | ConsumerRolledOut
+    | ConsumerStuck
+    | WebhookDelivered
+    | ConsumersLeftBehind
     | RevisionFenced
     | StoredTokenTried
     | StoredTokenRefused

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from provisioner.domain.consumers import Restarts, Sight, Webhook, Workload
 from provisioner.domain.model import IssuedToken, Stored
 from provisioner.domain.timing import BACKOFF_LONGEST
 
@@ -96,6 +97,12 @@ class Memory:
     """Of those rotations, and of the stored record's predecessors, the ones that this process ever saw on a list."""
     revoked: tuple[IssuedToken, ...] = ()
     """Tokens that this very process revoked, the newest first: a list may lag behind, and show them as live."""
+    sights: Mapping[Workload, Sight] = field(default_factory=dict)
+    """The workloads as this process saw them last."""
+    restarts: Mapping[Workload, Restarts] = field(default_factory=dict)
+    """Those that this process has restarted."""
+    notified: Mapping[Webhook, str] = field(default_factory=dict)
+    """By webhook: the rotation that it last said it has taken note of."""
     expires_at: datetime | None = None
     """When the stored token ends, as last seen: it bounds the waits while the store cannot be read."""
 

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, Self
 
+from provisioner.domain.consumers import OnRotate, Webhook, Workload
 from provisioner.domain.mark import Mark, Owner
 from provisioner.domain.secret import SecretText
 
@@ -80,6 +81,9 @@ class ManagedToken:
     """Rotation point as a fraction of the actual life; exactly one of this and rotate_before is set."""
     rotate_before: timedelta | None = None
     overlap: timedelta
+    """How long what was replaced lives on, at the least."""
+    until_rolled_out: timedelta | None = None
+    """Where it lives on until every workload below is rolled out: for that long at the most, from the commit on."""
     verify_timeout: timedelta
     rotation_timeout: timedelta
     orphan_quiet_period: timedelta
@@ -93,6 +97,23 @@ class ManagedToken:
     """Names of the issuers that are called with this token."""
     destinations: tuple[Destination, ...]
     """At least one; the first is the primary."""
+    on_rotate: tuple[OnRotate, ...] = ()
+    """What follows once every destination holds a new token, in that order."""
+
+    @property
+    def workloads(self) -> tuple[Workload, ...]:
+        """What is restarted."""
+        return tuple(each for each in self.on_rotate if isinstance(each, Workload))
+
+    @property
+    def webhooks(self) -> tuple[Webhook, ...]:
+        """What is told."""
+        return tuple(each for each in self.on_rotate if isinstance(each, Webhook))
+
+    @property
+    def longest_overlap(self) -> timedelta:
+        """How long what was replaced may live on, if all goes well with everything but workloads."""
+        return max(self.overlap, self.until_rolled_out or self.overlap)
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, assert_never
 
+from provisioner.domain.following import not_rolled_out
 from provisioner.domain.mark import Mark
 from provisioner.domain.memory import EndedAttempt, TrialResult
 from provisioner.domain.model import (
@@ -42,6 +43,8 @@ class Retirement:
     """When one that is held back should have gone, were its issuer to answer; None: it is held back by right."""
     is_orphan: bool = True
     """Whether it was never the current one, as far as can be told; False: it was replaced."""
+    left_behind: tuple[str, ...] = ()
+    """The workloads that it is kept for, or that may have it yet when it goes."""
 
 
 def retirements(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
@@ -80,7 +83,7 @@ def out_of_reach(snapshot: Snapshot, now: datetime) -> tuple[Retirement, ...]:
     """
     record, since = snapshot.record, _held_everywhere_since(snapshot)
     leaked_at = record.stored_at if record is not None and record.compromised else None
-    ends = since + snapshot.token.overlap if record is not None and since is not None else None
+    ends = since + snapshot.token.longest_overlap if record is not None and since is not None else None
     seen = [
         Retirement(
             target=token,
@@ -188,13 +191,15 @@ def _retirement(snapshot: Snapshot, target: IssuedToken, now: datetime) -> Retir
     older = record is not None and _is_predecessor(snapshot, record, target)
     ended = snapshot.memory.ended_attempt(target.mark.rotation_id) if target.mark else None
     if ended is not None and not (older and ended.may_land):  # one that may have landed may have been current
-        return _given_up(snapshot, primary, target, ended)
+        return _given_up(snapshot, primary, target, now, ended)
     if record is not None and older:
         return _predecessor(snapshot, record, target, now)
     return _orphan(snapshot, primary, record, target, now)
 
 
-def _given_up(snapshot: Snapshot, primary: Stored, target: IssuedToken, ended: EndedAttempt) -> Retirement:
+def _given_up(
+    snapshot: Snapshot, primary: Stored, target: IssuedToken, now: datetime, ended: EndedAttempt
+) -> Retirement:
     """A token of an attempt that this process has given up, and that will never be stored any more.
 
     Where a write of it was of unknown outcome, it may have landed and been current until somebody deleted or replaced
@@ -206,7 +211,7 @@ def _given_up(snapshot: Snapshot, primary: Stored, target: IssuedToken, ended: E
         return Retirement(target=target, revoke_at=ended.ended_at, why=why)
     revoke_at = ended.ended_at
     if since is not None and not ended.on_request:
-        revoke_at = max(revoke_at, since + snapshot.token.overlap)
+        revoke_at = max(revoke_at, _end_of_overlap(snapshot, since, now)[0])
     if snapshot.memory.is_fenced(ended.rotation_id, primary):
         return Retirement(target=target, revoke_at=revoke_at, why=why)
     fence = _fence(primary)
@@ -249,9 +254,28 @@ def _predecessor(snapshot: Snapshot, record: Record, target: IssuedToken, now: d
         return Retirement(target=target, revoke_at=None, why=f"was replaced, and is kept: {held_back}", is_orphan=False)
     if record.compromised:
         return Retirement(target=target, revoke_at=record.stored_at, why="was replaced as compromised", is_orphan=False)
-    revoke_at = (_held_everywhere_since(snapshot) or record.stored_at) + snapshot.token.overlap
-    why = f"was replaced, with an overlap until {rfc3339(whole_seconds(revoke_at))}"
-    return Retirement(target=target, revoke_at=revoke_at, why=why, is_orphan=False)
+    since = _held_everywhere_since(snapshot) or record.stored_at
+    revoke_at, left = _end_of_overlap(snapshot, since, now)
+    until = rfc3339(whole_seconds(revoke_at))
+    why = f"was replaced, with an overlap until {until}"
+    if left:
+        why = f"was replaced, and is kept until {until} at the latest: {'; '.join(left)}"
+    if left and revoke_at <= now:
+        why = f"was replaced, and its longest overlap has ended at {until} although {'; '.join(left)}"
+    return Retirement(target=target, revoke_at=revoke_at, why=why, is_orphan=False, left_behind=left)
+
+
+def _end_of_overlap(snapshot: Snapshot, since: datetime, now: datetime) -> tuple[datetime, tuple[str, ...]]:
+    """Give when an overlap ends that began at ``since``, and the workloads for which it has not ended sooner.
+
+    Where it is to last until all are rolled out, those that are not keep it, for so long at most. A dead token that
+    needs room for its successor waits for none of them: they may have it already.
+    """
+    least, longest = since + snapshot.token.overlap, snapshot.token.until_rolled_out
+    left = not_rolled_out(snapshot)
+    if longest is None or not left or _needs_room(snapshot, now):
+        return least, ()
+    return max(least, (current_since(snapshot) or since) + longest), left
 
 
 def _orphan(
@@ -271,7 +295,7 @@ def _orphan(
     revoke_at, since = target.created_at + snapshot.token.orphan_quiet_period, _held_everywhere_since(snapshot)
     if since is not None and not (record and record.compromised and target.issuer != record.issuer):
         # it may have been the current one, until a person restored an older version or named another issuer
-        revoke_at = max(revoke_at, since + snapshot.token.overlap)
+        revoke_at = max(revoke_at, _end_of_overlap(snapshot, since, now)[0])
     if snapshot.memory.is_fenced(target.mark.rotation_id if target.mark else "", primary):
         fence = None
     why = f"is stored nowhere{_origin(snapshot, target)}, and is kept until {rfc3339(whole_seconds(revoke_at))}"
@@ -292,15 +316,27 @@ def _held_back(snapshot: Snapshot, record: Record, now: datetime) -> str | None:
     behind = _behind(snapshot)
     if behind:
         return behind
-    why: str | None = f"the current token {record.token_id} has not been seen to work"
-    if is_proven(snapshot):
-        why = None if record.compromised else unreadable(snapshot)  # a leaked token must die whoever cannot read
-        why = why or _unused(snapshot, record)
+    if _needs_room(snapshot, now):
+        return None  # it will never be proven, and its successor needs the room
+    if not is_proven(snapshot):
+        return f"the current token {record.token_id} has not been seen to work"
+    # a leaked token must die whoever cannot read
+    return (None if record.compromised else unreadable(snapshot)) or _unused(snapshot, record)
+
+
+def _needs_room(snapshot: Snapshot, now: datetime) -> bool:
+    """Tell whether the stored token is dead, and so many live that it can have no successor."""
     current = snapshot.current
     dead = (current is not None and not current.is_live(now)) or is_refused_for_good(snapshot)
-    if dead and live_marked(snapshot, now) >= MOST_LIVE_TOKENS:
-        return None  # it will never be proven, and its successor needs the room
-    return why
+    return dead and live_marked(snapshot, now) >= MOST_LIVE_TOKENS
+
+
+def kept_from_consumers(snapshot: Snapshot, record: Record) -> str | None:
+    """Say why a consumer that starts now may not read the current token, or None: only then is one restarted or told.
+
+    Where a token has leaked, consumers who cannot read its successor are no reason to leave the others as they are.
+    """
+    return _behind(snapshot) or (None if record.compromised else unreadable(snapshot))
 
 
 def _unused(snapshot: Snapshot, record: Record) -> str | None:

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from provisioner.domain.checks import destination_differs, destination_is_unconfirmed, stored_token_is_dead
+from provisioner.domain.checks import (
+    consumers_are_behind,
+    destination_differs,
+    destination_is_unconfirmed,
+    stored_token_is_dead,
+)
+from provisioner.domain.consumers import Standing, Workload
+from provisioner.domain.following import NOBODY_KNOWS, restart_again_at, sight_of, untold
 from provisioner.domain.memory import Backoff
 from provisioner.domain.model import Stored, Unreadable
 from provisioner.domain.overdue import (
@@ -19,7 +26,19 @@ from provisioner.domain.overdue import (
 from provisioner.domain.readers import is_readable, unconfirmed, unreadable
 from provisioner.domain.retirement import Retirement, current_since, held_by_copies, out_of_reach, retirements
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.steps import TRY_KEY, Decision, Mint, Refuse, Rest, confirm_key, is_mint_key, kind, revoke_key
+from provisioner.domain.steps import (
+    TRY_KEY,
+    Decision,
+    Mint,
+    Refuse,
+    Rest,
+    confirm_key,
+    is_mint_key,
+    kind,
+    notify_key,
+    restart_key,
+    revoke_key,
+)
 from provisioner.domain.timing import rotation_due
 from provisioner.domain.trials import is_refused, refusal_is_certain_at, still_has_to_work
 
@@ -35,6 +54,8 @@ class State(StrEnum):
     UNKNOWN = "unknown"
 
 
+_STUCK = frozenset({Standing.STALLED, Standing.MISSING, Standing.UNREADABLE})
+"""How a workload stands when it asks for somebody."""
 UNHEALTHY = frozenset({State.FAILING, State.REFUSED, State.UNKNOWN})
 
 
@@ -65,6 +86,32 @@ class AwaitingRevocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConsumerStatus:
+    """One workload that is restarted by a rotation, and how far it is with the current token."""
+
+    kind: str
+    namespace: str | None
+    """None: our own."""
+    name: str
+    state: str
+    """``behind``, ``rolling-out``, ``stalled``, ``rolled-out``, ``missing``, ``unreadable``, or ``unknown``."""
+    message: str
+    restarts: int
+    """How often this process has restarted it for the current token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookStatus:
+    """One webhook, and whether it was told of the current token; its address may be its password."""
+
+    host: str
+    state: str
+    """``delivered``, ``pending`` or ``failing``; ``unknown`` to a process that has never told it."""
+    failed_attempts: int
+    last_error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenStatus:
     """One name's standing. Times are None where nothing is stored or nothing could be read."""
 
@@ -83,6 +130,8 @@ class TokenStatus:
     failed_attempts: int
     destinations: tuple[DestinationStatus, ...]
     awaiting_revocation: tuple[AwaitingRevocation, ...]
+    consumers: tuple[ConsumerStatus, ...] = ()
+    webhooks: tuple[WebhookStatus, ...] = ()
 
     @property
     def healthy(self) -> bool:
@@ -114,6 +163,8 @@ def status_of(snapshot: Snapshot, decision: Decision, now: datetime, *, rotating
         failed_attempts=sum(backoff.failures for key, backoff in snapshot.memory.backoffs.items() if is_mint_key(key)),
         destinations=tuple(_destinations(snapshot)),
         awaiting_revocation=tuple(_awaiting(snapshot, plan, now) for plan in retired),
+        consumers=tuple(_consumers(snapshot)),
+        webhooks=tuple(_webhooks(snapshot)),
     )
 
 
@@ -147,6 +198,7 @@ def _state(
         _is_out_of_step(snapshot, decision, now),
         _is_kept_from_consumers(snapshot),
         passed_over(snapshot, now) is not None,
+        _is_stuck(snapshot, now),
         any(revocation_is_overdue(snapshot, plan, now) for plan in retired),
     )
     if any(troubles):
@@ -176,6 +228,23 @@ def _is_kept_from_consumers(snapshot: Snapshot) -> bool:
     return any(confirm_key(destination) in snapshot.memory.backoffs for destination, _ in unconfirmed(snapshot))
 
 
+def _is_stuck(snapshot: Snapshot, now: datetime) -> bool:
+    """Tell whether a workload or a webhook asks for somebody: it was tried, and does not come along."""
+    return any(_does_not_come(snapshot, workload, now) for workload in snapshot.token.workloads) or any(
+        notify_key(webhook) in snapshot.memory.backoffs for webhook in untold(snapshot)
+    )
+
+
+def _does_not_come(snapshot: Snapshot, workload: Workload, now: datetime) -> bool:
+    """Tell so of a workload; one that is behind is restarted, unless that fails or is undone."""
+    sight, record, memory = sight_of(snapshot, workload), snapshot.record, snapshot.memory
+    if sight is None or record is None:
+        return False
+    if sight.standing is not Standing.BEHIND:
+        return sight.standing in _STUCK
+    return restart_key(workload) in memory.backoffs or restart_again_at(memory, workload, record, now) is not None
+
+
 def _reason(snapshot: Snapshot, decision: Decision, now: datetime, retired: tuple[Retirement, ...]) -> str:
     """Say why the step was decided on, what holds it up, and whatever else is not as it should be."""
     said = [decision.message, decision.hindrance, secret_is_gone(snapshot, now), passed_over(snapshot, now)]
@@ -187,6 +256,8 @@ def _reason(snapshot: Snapshot, decision: Decision, now: datetime, retired: tupl
         said.append(destination_differs(snapshot, now).message)
     if _is_kept_from_consumers(snapshot):
         said.append(unreadable(snapshot))
+    if _is_stuck(snapshot, now):
+        said.append(consumers_are_behind(snapshot, now).message)
     overdue = [plan.target.token_id for plan in retired if revocation_is_overdue(snapshot, plan, now)]
     if overdue:
         said.append(f"the revocation of {', '.join(overdue)} is overdue")
@@ -208,11 +279,57 @@ def _next_step(
     coming: list[tuple[str, datetime | None]] = [("mint", due), ("try", refusal_is_certain_at(snapshot))]
     coming.append(("copy", destination_differs(snapshot, now).until))
     coming.append(("confirm", destination_is_unconfirmed(snapshot, now).until))
+    coming += [_next_for_consumers(snapshot, now)]
     for plan in retired:
         waiting = snapshot.memory.must_wait(revoke_key(plan.target), now)
         coming.append(("revoke", waiting.retry_at if waiting and plan.revoke_at else plan.revoke_at))
     known = [(name, moment) for name, moment in coming if moment is not None and moment > now]
     return min(known, key=lambda item: item[1], default=(kind(decision.step), decision.step.until))
+
+
+def _next_for_consumers(snapshot: Snapshot, now: datetime) -> tuple[str, datetime | None]:
+    """Name what is tried again for consumers; a look at a roll-out is no step."""
+    waiting = [
+        (name, backoff.retry_at)
+        for name, key in (
+            *(("restart", restart_key(workload)) for workload in snapshot.token.workloads),
+            *(("notify", notify_key(webhook)) for webhook in untold(snapshot)),
+        )
+        if (backoff := snapshot.memory.must_wait(key, now)) is not None
+    ]
+    return min(waiting, key=lambda item: item[1], default=("restart", None))
+
+
+def _consumers(snapshot: Snapshot) -> list[ConsumerStatus]:
+    return [
+        ConsumerStatus(
+            kind=workload.kind.value,
+            namespace=workload.namespace,
+            name=workload.name,
+            state="unknown" if sight is None else sight.standing.value,
+            message="it was not looked at" if sight is None else sight.message,
+            restarts=_restarts(snapshot, workload),
+        )
+        for workload in snapshot.token.workloads
+        for sight in (sight_of(snapshot, workload),)
+    ]
+
+
+def _restarts(snapshot: Snapshot, workload: Workload) -> int:
+    done, record = snapshot.memory.restarts.get(workload), snapshot.record
+    return done.count if done is not None and record is not None and done.rotation_id == record.rotation_id else 0
+
+
+def _webhooks(snapshot: Snapshot) -> list[WebhookStatus]:
+    pending = set(untold(snapshot)) if snapshot.record is not None else set(snapshot.token.webhooks)
+    described = []
+    for webhook in snapshot.token.webhooks:
+        failed = snapshot.memory.backoffs.get(notify_key(webhook)) if webhook in pending else None
+        state = "delivered" if webhook not in pending else "failing" if failed else "pending"
+        state = "unknown" if snapshot.memory.notified.get(webhook) == NOBODY_KNOWS else state
+        failures, error = (failed.failures, failed.error) if failed else (0, None)
+        described.append(WebhookStatus(host=webhook.host, state=state, failed_attempts=failures, last_error=error))
+    return described
 
 
 def _destinations(snapshot: Snapshot) -> list[DestinationStatus]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
+from provisioner.domain.consumers import Webhook, Workload
 from provisioner.domain.model import Destination, IssuedToken, Permission, Record, Reservation, Stored, Trigger
 
 MINT_KEY = "mint"
@@ -14,6 +15,9 @@ _REVOKE_KEY = "revoke:"
 _COPY_KEY = "copy:"
 _CONFIRM_KEY = "confirm:"
 _READ_KEY = "read:"
+_LOOK_KEY = "look:"
+_RESTART_KEY = "restart:"
+_NOTIFY_KEY = "notify:"
 
 
 def is_mint_key(key: str) -> bool:
@@ -44,6 +48,21 @@ def confirm_key(destination: Destination) -> str:
 def read_key(destination: Destination) -> str:
     """Backoff key of reading a copy: while one that gives no answer waits for its next try, it costs nobody time."""
     return f"{_READ_KEY}{destination}"
+
+
+def look_key(workload: Workload) -> str:
+    """Backoff key of reading a workload."""
+    return f"{_LOOK_KEY}{workload}"
+
+
+def restart_key(workload: Workload) -> str:
+    """Backoff key of a restart: one workload's failures delay no other."""
+    return f"{_RESTART_KEY}{workload}"
+
+
+def notify_key(webhook: Webhook) -> str:
+    """Backoff key of a notice: one webhook's failures delay no other."""
+    return f"{_NOTIFY_KEY}{webhook}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +149,32 @@ class Confirm:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    """Let a workload replace its pods, so that they read the stored token."""
+
+    record: Record
+    workload: Workload
+
+    @property
+    def key(self) -> str:
+        """Backoff key."""
+        return restart_key(self.workload)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notify:
+    """Tell a webhook that the stored token is the current one."""
+
+    record: Record
+    webhook: Webhook
+
+    @property
+    def key(self) -> str:
+        """Backoff key."""
+        return notify_key(self.webhook)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Revoke:
     """Revoke one live marked token that is not the current one."""
 
@@ -149,13 +194,13 @@ def kind(step: "Step") -> str:
     match step:
         case TryStored():
             return "try"
-        case Rest() | Refuse() | Mint() | Amend() | Copy() | Confirm() | Revoke():
+        case Rest() | Refuse() | Mint() | Amend() | Copy() | Confirm() | Restart() | Notify() | Revoke():
             return type(step).__name__.lower()
         case _:
             assert_never(step)
 
 
-Effect = Mint | TryStored | Amend | Copy | Confirm | Revoke
+Effect = Mint | TryStored | Amend | Copy | Confirm | Restart | Notify | Revoke
 Step = Rest | Refuse | Effect
 
 

@@ -28,7 +28,7 @@ def rotation_due(
     due = max(issued_at, expires_at - margin * (1 + LARGEST_OFFSET * stable_fraction(str(token.owner))))
     if token.window is None:
         return due
-    latest = max(due, expires_at - token.overlap - token.rotation_timeout)
+    latest = max(due, expires_at - token.longest_overlap - token.rotation_timeout)
     opening = token.window.next_opening(max(due, now or due))
     return latest if opening is None else min(opening, latest)
 

@@ -46,7 +46,7 @@ def is_near_its_end(snapshot: Snapshot, now: datetime) -> bool:
 
 def replaced_by(record: Record, token: ManagedToken) -> datetime:
     """Give the last moment at which a record can be replaced in time for the overlap."""
-    return record.expires_at - token.overlap - token.rotation_timeout
+    return record.expires_at - token.longest_overlap - token.rotation_timeout
 
 
 def _known(snapshot: Snapshot) -> frozenset[str]:

@@ -17,9 +17,9 @@ from provisioner.domain.errors import (
 from provisioner.domain.memory import Memory, TrialResult
 from provisioner.domain.model import IssuedToken, ManagedToken, Record, Stored
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.steps import Amend, Confirm, Copy, Decision, Effect, Mint, Revoke, TryStored
+from provisioner.domain.steps import Amend, Confirm, Copy, Decision, Effect, Mint, Notify, Restart, Revoke, TryStored
 from provisioner.domain.trials import refusal_is_certain_at
-from provisioner.engine import recollection
+from provisioner.engine import consumers, recollection
 from provisioner.engine.gather import Listings, gather, with_copies
 from provisioner.engine.minting import Rotation
 from provisioner.engine.world import World
@@ -57,10 +57,23 @@ def apply(world: World, snapshot: Snapshot, decision: Decision, step: Effect) ->
             return _amend(world, snapshot, decision, step)
         case Copy():
             return _copy(world, snapshot, decision, step)
-        case Confirm():
-            return _confirm(world, snapshot, step)
+        case Confirm() | Restart() | Notify():
+            return Applied(memory=_for_consumers(world, snapshot, decision, step))
         case Revoke():
             return _revoke(world, snapshot, decision, step)
+        case _:
+            assert_never(step)
+
+
+def _for_consumers(world: World, snapshot: Snapshot, decision: Decision, step: Confirm | Restart | Notify) -> Memory:
+    """See that consumers can read the stored token, or let them."""
+    match step:
+        case Confirm():
+            return _confirm(world, snapshot, step)
+        case Restart():
+            return consumers.restart(world, snapshot, decision, step)
+        case Notify():
+            return consumers.notify(world, snapshot, step)
         case _:
             assert_never(step)
 
@@ -172,7 +185,7 @@ def _copy(world: World, snapshot: Snapshot, decision: Decision, step: Copy) -> A
     return Applied(memory=memory)
 
 
-def _confirm(world: World, snapshot: Snapshot, step: Confirm) -> Applied:
+def _confirm(world: World, snapshot: Snapshot, step: Confirm) -> Memory:
     """Read a destination by the reader of its store; whatever else it sees than we did is not what consumers need."""
     name, place = snapshot.token.name, step.destination
     try:
@@ -182,8 +195,7 @@ def _confirm(world: World, snapshot: Snapshot, step: Confirm) -> Applied:
     except ProvisionerError as error:
         raise AttemptFailedError(f"consumers cannot read {place}: {error}") from error
     world.observe(events.DestinationConfirmed(name=name, destination=str(place), revision=step.revision))
-    memory = recollection.confirmed(snapshot.memory, place, step.revision, now=world.clock.now())
-    return Applied(memory=memory)
+    return recollection.confirmed(snapshot.memory, place, step.revision, now=world.clock.now())
 
 
 def _revoke(world: World, snapshot: Snapshot, decision: Decision, step: Revoke) -> Applied:
@@ -191,6 +203,8 @@ def _revoke(world: World, snapshot: Snapshot, decision: Decision, step: Revoke) 
     memory = _fence(world, snapshot, step) if step.fence is not None else snapshot.memory
     fresh = gather(world, snapshot.token, Listings(world), memory=memory, trigger=snapshot.trigger)
     fresh = with_copies(world, fresh, afresh=True)  # one in its backoff may hold the token all the same
+    fresh = consumers.looked_at_before_revoking(world, fresh)
+    memory = fresh.memory
     again = decide(fresh, world.clock.now()).step
     agreed = isinstance(again, Revoke) and again.target == step.target and again.fence is None
     if not agreed or fresh.is_stored(step.target):
@@ -206,6 +220,7 @@ def _revoke(world: World, snapshot: Snapshot, decision: Decision, step: Revoke) 
         reason=decision.message,
     )
     world.observe(revoked)
+    consumers.tell_left_behind(world, fresh, step.target)
     if step.target.mark is not None:  # many an issuer lists it no more: it counts as none that may live yet
         memory = recollection.forgotten(memory, step.target.mark.rotation_id)
     gone = _as_revoked(step.target, world.clock.now())

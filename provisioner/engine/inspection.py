@@ -14,7 +14,7 @@ class Inspected:
     """One line of ``check``."""
 
     kind: str
-    """``issuer``, ``store`` or ``lease``."""
+    """``issuer``, ``store``, ``workload``, ``webhook`` or ``lease``."""
     name: str
     ok: bool
     message: str
@@ -25,6 +25,7 @@ def inspect(world: World, tokens: Sequence[ManagedToken]) -> tuple[Inspected, ..
     lines = [line for name in world.issuers for line in _issuer(world, name, tokens)]
     for name in world.stores:
         lines += _store(world, name, tokens)
+    lines += [line for token in tokens for line in _consumers(world, token)]
     return tuple(lines)
 
 
@@ -37,6 +38,26 @@ def inspect_lease(lease: Lease) -> Inspected:
         return Inspected(kind="lease", name=lease.name, ok=False, message=str(error))
     now = "there is none yet" if record is None else f"held by {record.holder}" if record.holder else "held by nobody"
     return Inspected(kind="lease", name=lease.name, ok=True, message=f"can be read, created and updated; {now}")
+
+
+def _consumers(world: World, token: ManagedToken) -> Iterator[Inspected]:
+    """See whether each workload could be read and restarted; a webhook's key is read, and nobody is told anything."""
+    for workload in token.workloads:
+        try:
+            world.workloads.check(workload, token.owner)
+        except ProvisionerError as error:
+            yield Inspected(kind="workload", name=str(workload), ok=False, message=str(error))
+        else:
+            message = f"can be read and restarted when {token.name} was rotated"
+            yield Inspected(kind="workload", name=str(workload), ok=True, message=message)
+    for webhook in token.webhooks:
+        try:
+            webhook.key()
+        except ProvisionerError as error:
+            yield Inspected(kind="webhook", name=str(webhook), ok=False, message=str(error))
+        else:
+            message = f"its key can be read; it is told when {token.name} was rotated"
+            yield Inspected(kind="webhook", name=str(webhook), ok=True, message=message)
 
 
 def _issuer(world: World, name: str, tokens: Sequence[ManagedToken]) -> Iterator[Inspected]:

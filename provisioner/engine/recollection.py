@@ -4,8 +4,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from provisioner.domain.checks import out_of_step, permission_change, truth_is_unreadable
+from provisioner.domain.consumers import Sight, Standing, Webhook, Workload
+from provisioner.domain.following import NOBODY_KNOWS, counted, seen_as, sight_of, untold
 from provisioner.domain.memory import Backoff, Confirmation, EndedAttempt, Fence, Memory, Trial, TrialResult
-from provisioner.domain.model import Destination, IssuedToken, Listing, Stored, Unreadable
+from provisioner.domain.model import Destination, IssuedToken, Listing, ManagedToken, Record, Stored, Unreadable
 from provisioner.domain.readers import unconfirmed
 from provisioner.domain.retirement import current_since, retirements
 from provisioner.domain.snapshot import Snapshot
@@ -16,13 +18,18 @@ from provisioner.domain.steps import (
     Confirm,
     Copy,
     Decision,
+    Notify,
     Rest,
+    Restart,
     Revoke,
     confirm_key,
     copy_key,
     is_mint_key,
     is_revoke_key,
+    look_key,
+    notify_key,
     read_key,
+    restart_key,
     revoke_key,
 )
 from provisioner.domain.timing import backoff
@@ -49,7 +56,8 @@ def succeeded(memory: Memory, key: str) -> Memory:
 
 def of_what_is_wanted(memory: Memory, snapshot: Snapshot, decision: Decision, now: datetime) -> Memory:
     """Forget the failures of effects that nobody wants any more: somebody else, or a person, has seen to them."""
-    if decision.fact == truth_is_unreadable.__name__ or not isinstance(decision.step, Rest | Copy | Confirm | Revoke):
+    late = Rest | Copy | Confirm | Restart | Notify | Revoke
+    if decision.fact == truth_is_unreadable.__name__ or not isinstance(decision.step, late):
         return memory
     wanted = {GATHER_KEY}
     if still_has_to_work(snapshot):
@@ -61,9 +69,19 @@ def of_what_is_wanted(memory: Memory, snapshot: Snapshot, decision: Decision, no
     wanted |= {revoke_key(plan.target) for plan in retirements(snapshot, now)}
     wanted |= {key for place in out_of_step(snapshot) for key in (copy_key(place), read_key(place))}
     wanted |= {confirm_key(destination) for destination, _ in unconfirmed(snapshot)}
+    wanted |= {notify_key(webhook) for webhook in untold(snapshot)}
+    wanted |= {key for workload in snapshot.token.workloads for key in _wanted_of(snapshot, workload)}
     if any(isinstance(listing, Unreadable) for listing in snapshot.listings.values()):
         wanted |= {key for key in memory.backoffs if is_revoke_key(key)}
     return replace(memory, backoffs={key: entry for key, entry in memory.backoffs.items() if key in wanted})
+
+
+def _wanted_of(snapshot: Snapshot, workload: Workload) -> tuple[str, ...]:
+    """Give the keys of what is wanted of a workload: as long as it cannot be read, nobody knows."""
+    sight = sight_of(snapshot, workload)
+    if sight is None or sight.standing is Standing.UNREADABLE:
+        return look_key(workload), restart_key(workload)
+    return (restart_key(workload),) if sight.standing in {Standing.BEHIND, Standing.MISSING} else ()
 
 
 def gave_up(
@@ -113,6 +131,30 @@ def confirmed(memory: Memory, destination: Destination, revision: str, *, now: d
     had_failed = confirm_key(destination) in memory.backoffs
     confirmation = Confirmation(revision=revision, since=now if had_failed else None)
     return replace(memory, confirmed={**memory.confirmed, str(destination): confirmation})
+
+
+def saw(memory: Memory, workload: Workload, sight: Sight) -> Memory:
+    """Remember how a workload stands."""
+    return replace(memory, sights={**memory.sights, workload: sight})
+
+
+def restarted(memory: Memory, workload: Workload, record: Record, *, now: datetime) -> Memory:
+    """Remember that this process restarted a workload: how far it is, is for the next look to tell."""
+    count = counted(memory, workload, record, now)
+    sight = seen_as(Standing.ROLLING_OUT, "it was restarted just now", record, memory.sights.get(workload), now)
+    return saw(replace(memory, restarts={**memory.restarts, workload: count}), workload, sight)
+
+
+def told(memory: Memory, webhook: Webhook, rotation_id: str) -> Memory:
+    """Remember that a webhook took note of a rotation."""
+    return replace(memory, notified={**memory.notified, webhook: rotation_id})
+
+
+def only_looking(memory: Memory, token: ManagedToken) -> Memory:
+    """Let nobody know whether webhooks were told that this process never told: whoever acts may have told them."""
+    known = memory.notified.keys() | {webhook for webhook in token.webhooks if notify_key(webhook) in memory.backoffs}
+    unknown = dict.fromkeys((webhook for webhook in token.webhooks if webhook not in known), NOBODY_KNOWS)
+    return replace(memory, notified={**memory.notified, **unknown})
 
 
 def moved(memory: Memory, before: Stored, revision: str) -> Memory:

@@ -18,8 +18,10 @@ from provisioner.domain.steps import (
     Decision,
     Effect,
     Mint,
+    Notify,
     Refuse,
     Rest,
+    Restart,
     Revoke,
     TryStored,
     copy_key,
@@ -28,6 +30,7 @@ from provisioner.domain.steps import (
 )
 from provisioner.engine import recollection
 from provisioner.engine.apply import StepFailedError, apply
+from provisioner.engine.consumers import Looks
 from provisioner.engine.gather import Listings, ask_copy, gather
 from provisioner.engine.world import World
 
@@ -59,13 +62,13 @@ def reconcile(
     looked_at: Snapshot | None = None
     failures: list[str] = []
     revoked: list[str] = []
-    changed = 0
+    changed, looks = 0, Looks(world)
     for _ in range(MOST_STEPS):
         snapshot = looked_at or gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
         snapshot = replace(snapshot, memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot))
         decision = decide(snapshot, world.clock.now())
         if isinstance(decision.step, Rest | Refuse | Revoke) and decision.fact != TRUTH_UNREADABLE:
-            snapshot = _ask_copies(world, snapshot)
+            snapshot = looks.at_those_in_question(_ask_copies(world, snapshot))
             decision = decide(snapshot, world.clock.now())
         snapshot = _note_unreadable(world, snapshot, decision)
         wanted = recollection.of_what_is_wanted(snapshot.memory, snapshot, decision, world.clock.now())
@@ -77,7 +80,7 @@ def reconcile(
         _tell(world, token, decision)
         if not world.may_act():  # who leads now takes it from here
             break
-        looked_at = snapshot if isinstance(step, Confirm) else None  # that is a read like another
+        looked_at = snapshot if isinstance(step, Confirm | Restart | Notify) else None  # these change neither truth
         try:
             applied = apply(world, snapshot, decision, step)
         except Exception as error:  # noqa: BLE001  # one name's trouble, a bug included, must not end the others
@@ -92,7 +95,7 @@ def reconcile(
             listings = Listings(world)  # this one is behind what was seen just now
             continue
         memory, just_read = recollection.succeeded(applied.memory, step.key), applied.just_read
-        changed += not isinstance(step, TryStored | Confirm)  # these only look
+        changed += not isinstance(step, TryStored | Confirm | Restart | Notify)  # these only look, or come after it
         if isinstance(step, Mint) and token.credential_of:
             listings = Listings(world)  # asked with the new token, which is what the end of the old one waits for
         if applied.issued is not None:

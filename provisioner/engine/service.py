@@ -20,6 +20,7 @@ from provisioner.domain.timing import rfc3339, whole_seconds
 from provisioner.domain.trials import refusal_is_certain_at
 from provisioner.engine import recollection
 from provisioner.engine.apply import StepFailedError, apply
+from provisioner.engine.consumers import Looks
 from provisioner.engine.gather import Listings, gather, list_tokens, with_copies
 from provisioner.engine.recall import Recall
 from provisioner.engine.reconcile import Outcome, reconcile
@@ -238,7 +239,9 @@ class Service:
     def _looked(
         self, token: ManagedToken, listings: Listings, at: datetime | None, memory: Memory, trigger: Trigger | None
     ) -> tuple[Snapshot, Decision]:
+        memory = recollection.only_looking(memory, token)
         snapshot = with_copies(self._world, gather(self._world, token, listings, memory=memory, trigger=trigger))
+        snapshot = Looks(self._world).at_all(snapshot)
         moment = at or self._world.clock.now()
         for _ in range(_MOST_TRIALS + len(token.destinations)):
             decision = decide(snapshot, moment)

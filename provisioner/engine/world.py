@@ -1,14 +1,21 @@
 """Everything outside the engine that it acts on, in one place."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Never
 
+from provisioner.domain.consumers import Notice, Webhook, Workload
+from provisioner.domain.errors import NotificationFailedError, WorkloadsRefusedError
+from provisioner.domain.mark import Owner
+from provisioner.domain.model import Record
 from provisioner.ports.clock import Clock
 from provisioner.ports.entropy import Entropy
 from provisioner.ports.issuer import Issuer
+from provisioner.ports.notifier import Notifier
 from provisioner.ports.observer import Observer
 from provisioner.ports.store import Store
+from provisioner.ports.workloads import Workloads
 
 
 def never() -> float | None:
@@ -21,6 +28,32 @@ def always() -> bool:
     return True
 
 
+class NoConsumers:
+    """What stands for workloads and webhooks in a world that reaches none: it says so."""
+
+    def read(self, workload: Workload, owner: Owner) -> Never:
+        """See ``ports.workloads``."""
+        del owner
+        raise WorkloadsRefusedError(f"{workload} cannot be reached from here")
+
+    def restart(self, workload: Workload, record: Record) -> None:
+        """See ``ports.workloads``."""
+        del record
+        raise WorkloadsRefusedError(f"{workload} cannot be reached from here")
+
+    def check(self, workload: Workload, owner: Owner) -> None:
+        """See ``ports.workloads``."""
+        self.read(workload, owner)
+
+    def deliver(self, webhook: Webhook, notice: Notice) -> None:
+        """See ``ports.notifier``."""
+        del notice
+        raise NotificationFailedError(f"{webhook} cannot be reached from here")
+
+    def close(self) -> None:
+        """Let go of nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """The ports that one process acts through."""
@@ -30,6 +63,8 @@ class World:
     clock: Clock
     entropy: Entropy
     observe: Observer
+    workloads: Workloads = field(default_factory=NoConsumers)
+    notifier: Notifier = field(default_factory=NoConsumers)
     finish_by: Callable[[], float | None] = never
     """The monotonic moment by which all work must have ended, once somebody asked us to leave, or our lease ends."""
     may_act: Callable[[], bool] = always

@@ -1,4 +1,4 @@
-"""Real death at a chosen call, for the crash tests: issuers and stores that kill this very process.
+"""Real death at a chosen call, for the crash tests: issuers, stores and consumers that kill this very process.
 
 Nothing imports this but the composition root, and only where a test has set the environment variable.
 """
@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Final, TypeVar
 
+from provisioner.domain.consumers import Notice, Rollout, Webhook, Workload
 from provisioner.domain.mark import Owner
 from provisioner.domain.model import (
     CreateRequest,
@@ -23,7 +24,9 @@ from provisioner.domain.model import (
 )
 from provisioner.domain.secret import SecretText
 from provisioner.ports.issuer import Issuer
+from provisioner.ports.notifier import Notifier
 from provisioner.ports.store import Store
+from provisioner.ports.workloads import Workloads
 
 T = TypeVar("T")
 _STANDARD_ERROR: Final = 2
@@ -135,3 +138,29 @@ class DyingStore:
     def close(self) -> None:
         """See the port."""
         self._store.close()
+
+
+class DyingConsumers:
+    """Workloads and webhooks; every call is passed on, until the chosen one."""
+
+    def __init__(self, workloads: Workloads, notifier: Notifier, death: Death) -> None:
+        self._workloads, self._notifier, self._death = workloads, notifier, death
+
+    def read(self, workload: Workload, owner: Owner) -> Rollout | None:
+        """See the port."""
+        return self._death.at("consumer.read", lambda: self._workloads.read(workload, owner))
+
+    def restart(self, workload: Workload, record: Record) -> None:
+        """See the port."""
+        self._death.at("consumer.restart", lambda: self._workloads.restart(workload, record))
+
+    def check(self, workload: Workload, owner: Owner) -> None:
+        """See the port."""
+        self._workloads.check(workload, owner)
+
+    def deliver(self, webhook: Webhook, notice: Notice) -> None:
+        """See the port."""
+        self._death.at("consumer.notify", lambda: self._notifier.deliver(webhook, notice))
+
+    def close(self) -> None:
+        """Let go of nothing: whoever made them does."""

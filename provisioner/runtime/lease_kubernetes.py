@@ -1,27 +1,22 @@
-"""The Lease port over Kubernetes (``coordination.k8s.io/v1``), through lightkube.
-
-In a pod the ServiceAccount's token, certificate and namespace are used, elsewhere the file that ``KUBECONFIG`` names,
-or ``~/.kube/config``. The token is read again from its file when the server no longer takes it.
-"""
+"""The Lease port over Kubernetes (``coordination.k8s.io/v1``), through lightkube."""
 
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from copy import deepcopy
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 
 from provisioner.domain.election import NOBODY, Claim, LeaseRecord
 from provisioner.domain.errors import (
-    ConfigurationError,
     LeaseConflictError,
     LeaseGoneError,
     LeaseRefusedError,
     LeaseUnavailableError,
     ProvisionerError,
 )
-from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
 from provisioner.ports.clock import Clock
+from provisioner.runtime.kubernetes_client import Failure, Trouble, ask, connected
 
 if TYPE_CHECKING:
     from lightkube import Client
@@ -29,17 +24,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MANAGER: Final = "token-provisioner"
-"""Who wrote the fields, as ``kubectl get --show-managed-fields`` tells."""
 _NEEDS: Final = "it takes a Role with the verbs get, create and update on leases of coordination.k8s.io"
 _REMEDIES: Final[Mapping[int, str]] = {
     HTTPStatus.FORBIDDEN: _NEEDS,
     HTTPStatus.UNAUTHORIZED: "the server does not take our token: see the ServiceAccount",
 }
-_REFUSALS: Final = range(400, 500)
-_TEMPORARY: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
-_PHASES: Final = 2
-"""A request spends its time on connecting and on waiting for the answer; each gets half."""
 
 
 class KubernetesLease:
@@ -145,63 +134,35 @@ class KubernetesLease:
 
     def _asked(self, verb: str, call: Callable[[], T]) -> T:
         """Make one request; its error is raised outside the handler, because the client's may hold the token."""
-        import httpx2
-        import msgspec
-        from lightkube import ApiError
-        from lightkube.core.exceptions import ConfigError
-
-        what = f"could not {verb} the lease {self.name}"
-        try:
-            return call()
-        except ApiError as answer:
-            error = _answered(what, answer.status.code or answer.response.status_code, answer.status.message or "")
-        except httpx2.HTTPStatusError as answer:  # not in Kubernetes' words: somebody between
-            error = _answered(what, answer.response.status_code, "")
-        except httpx2.HTTPError as trouble:
-            error = LeaseUnavailableError(f"{what}: no answer ({type(trouble).__name__})")
-        except (ConfigError, OSError):
-            error = LeaseUnavailableError(f"{what}: the ServiceAccount's token could not be read")
-        except (httpx2.InvalidURL, msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError) as trouble:
-            error = LeaseUnavailableError(f"{what}: the answer was not understood ({type(trouble).__name__})")
-        raise error
+        answer = ask(f"could not {verb} the lease {self.name}", call)
+        if isinstance(answer, Failure):
+            raise _error(answer)
+        return answer
 
 
-def _answered(what: str, status: int, message: str) -> ProvisionerError:
+def _error(failure: Failure) -> ProvisionerError:
     """Give our error for an answer that is none of what was asked for."""
-    told = f"{what}: {status} {scrub(message, longest_word=LONGEST_PLAIN_WORD)}".rstrip()
-    if status == HTTPStatus.CONFLICT:
-        return LeaseConflictError(f"{told}: somebody else wrote it first")
-    if status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}:
-        return LeaseGoneError(told)
-    if status in _REFUSALS and status not in _TEMPORARY:
-        remedy = _REMEDIES.get(status)
-        return LeaseRefusedError(f"{told}: {remedy}" if remedy else told)
-    return LeaseUnavailableError(told)
+    match failure.trouble:
+        case Trouble.CONFLICT:
+            return LeaseConflictError(failure.text)
+        case Trouble.GONE:
+            return LeaseGoneError(failure.text)
+        case Trouble.REFUSED:
+            remedy = _REMEDIES.get(failure.status)
+            return LeaseRefusedError(f"{failure.text}: {remedy}" if remedy else failure.text)
+        case Trouble.UNAVAILABLE:
+            return LeaseUnavailableError(failure.text)
+        case _:
+            assert_never(failure.trouble)
 
 
 def _client(request_timeout: timedelta, *, dry_run: bool = False) -> "Client":
-    """Give a client that gives up in time; what is wrong with how to reach the cluster is the operator's to mend."""
-    import httpx2
-    import msgspec
-    import yaml
-    from lightkube import Client, KubeConfig
-    from lightkube.core.exceptions import ConfigError
-
-    seconds = request_timeout.total_seconds() / _PHASES
-    why = "its configuration was not understood"
-    with suppress(msgspec.MsgspecError, yaml.YAMLError, httpx2.InvalidURL, ValueError, TypeError, AttributeError):
-        try:
-            config = KubeConfig.from_env()
-            return Client(config, timeout=httpx2.Timeout(seconds), field_manager=MANAGER, dry_run=dry_run)
-        except AssertionError:
-            why = "the context of its configuration names no user"
-        except LookupError:
-            why = "its configuration lacks a name, or KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set"
-        except (ConfigError, OSError):
-            why = "there is no ServiceAccount, and no file at KUBECONFIG or ~/.kube/config that can be read"
-    raise ConfigurationError(
-        f"leader_election is enabled, and no Kubernetes API server was found: {why}: run in a pod with a ServiceAccount"
-        " (automountServiceAccountToken), set KUBECONFIG, or switch leader_election off"
+    """Give a client that gives up in time."""
+    return connected(
+        request_timeout,
+        wanted="leader_election is enabled",
+        otherwise="switch leader_election off",
+        dry_run=dry_run,
     )
 
 

@@ -1,12 +1,14 @@
 """From the file's shape to the domain's types: defaults filled in, durations and windows made of texts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
+from provisioner.domain.consumers import OnRotate, Webhook, Workload, WorkloadKind
 from provisioner.domain.mark import Owner
 from provisioner.domain.model import Destination, Format, ManagedToken, Permission
+from provisioner.settings.consumers import OnRotateSettings
 from provisioner.settings.model import (
     Defaults,
     DestinationSettings,
@@ -34,6 +36,7 @@ def managed_token(
     """Give one token with its defaults filled in."""
     rotate_at, rotate_before = _rotation_point(token, defaults)
     destinations = tuple(_destination(place, token.extra, stores) for place in token.destinations)
+    overlap = _chosen(token.overlap, defaults.overlap)
     return ManagedToken(
         owner=Owner(instance, token.name),
         issuer=token.issuer,
@@ -41,7 +44,8 @@ def managed_token(
         ttl=_chosen(token.ttl, defaults.ttl),
         rotate_at=rotate_at,
         rotate_before=rotate_before,
-        overlap=_chosen(token.overlap, defaults.overlap),
+        overlap=overlap.min,
+        until_rolled_out=overlap.max if any(each.restart for each in token.on_rotate) else None,
         verify_timeout=_chosen(token.verify_timeout, defaults.verify_timeout),
         rotation_timeout=_chosen(token.rotation_timeout, defaults.rotation_timeout),
         orphan_quiet_period=_chosen(token.orphan_quiet_period, defaults.orphan_quiet_period),
@@ -53,7 +57,17 @@ def managed_token(
         ),
         credential_of=credential_of,
         destinations=destinations,
+        on_rotate=tuple(follower for each in token.on_rotate for follower in _on_rotate(each)),
     )
+
+
+def _on_rotate(each: OnRotateSettings) -> Iterator[OnRotate]:
+    """Give what follows a rotation: of the two keys one is set."""
+    restart, webhook = each.restart, each.webhook
+    if restart is not None:
+        yield Workload(kind=WorkloadKind(restart.kind), namespace=restart.namespace, name=restart.name)
+    if webhook is not None:
+        yield Webhook(url=webhook.url, key=webhook.hmac_key.source(), ca_cert=webhook.ca_cert)
 
 
 def issuers_called_with(name: str, issuers: Mapping[str, IssuerSection]) -> tuple[str, ...]:

@@ -16,6 +16,9 @@ OPERATIONS: Final = (
     "store.preflight",
     "store.read",
     "store.write",
+    "consumer.read",
+    "consumer.restart",
+    "consumer.notify",
 )
 _POINT: Final = re.compile(r"(?P<operation>[a-z.]+):(?P<moment>before|after)(?::(?P<count>[1-9][0-9]{0,5}))?")
 

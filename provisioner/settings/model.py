@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from provisioner.domain.election import LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD
 from provisioner.domain.mark import INSTANCE_PATTERN, MARK_OPENING, NAME_PATTERN, OWNER_TAG
-from provisioner.settings.durations import Duration, DurationOrZero
+from provisioner.settings.consumers import OnRotateSettings, Overlap, plain_overlap
+from provisioner.settings.durations import Duration
 from provisioner.settings.references import Secret, SecretReference
 
 LONGEST_DESCRIPTION = 200
@@ -243,7 +244,7 @@ class Defaults(Section):
     rotate_before: Duration | None = Field(
         default=None, description="Instead of rotate_at: that long before the expiry."
     )
-    overlap: DurationOrZero = timedelta(hours=1)
+    overlap: Overlap = plain_overlap(timedelta(hours=1))
     verify_timeout: Duration = timedelta(minutes=5)
     rotation_timeout: Duration = timedelta(minutes=10)
     orphan_quiet_period: Duration = timedelta(hours=1)
@@ -287,7 +288,7 @@ class TokenSettings(Section):
     ttl: Duration | None = None
     rotate_at: float | None = Field(default=None, gt=0, lt=1)
     rotate_before: Duration | None = None
-    overlap: DurationOrZero | None = None
+    overlap: Overlap | None = None
     verify_timeout: Duration | None = None
     rotation_timeout: Duration | None = None
     orphan_quiet_period: Duration | None = None
@@ -298,6 +299,9 @@ class TokenSettings(Section):
     )
     destinations: list[DestinationSettings] = Field(min_length=1, description="The first is the primary.")
     extra: dict[str, str] = Field(default_factory=dict, description="Static fields stored beside the token.")
+    on_rotate: list[OnRotateSettings] = Field(
+        default_factory=list, description="What follows a rotation, in that order: restarts and webhooks."
+    )
 
 
 class Server(Section):

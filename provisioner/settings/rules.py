@@ -44,6 +44,7 @@ def problems(
         for index, place in enumerate(token.destinations):
             yield from _fields(f"{key}.destinations[{index}]", place, token.extra)
         yield from raw_problems(key, token, stores)
+        yield from _followers(key, token)
         managed = managed_token("x", token, defaults, timedelta(minutes=15), stores)
         yield from policy_problems(key, managed)
         for index, place in enumerate(token.destinations):
@@ -55,22 +56,23 @@ def problems(
 def policy_problems(key: str, token: ManagedToken) -> Iterator[str]:
     """Give what makes a token's times impossible to keep."""
     margin = rotation_margin(token, token.ttl)
-    need = margin + token.overlap + token.rotation_timeout
+    overlap, named = token.longest_overlap, "overlap" if token.until_rolled_out is None else "overlap.max"
+    need = margin + overlap + token.rotation_timeout
     words = ", ".join(
         f"{name} {write_duration(value)}"
         for name, value in (
             ("ttl", token.ttl),
             ("margin", margin),
-            ("overlap", token.overlap),
+            (named, overlap),
             ("rotation_timeout", token.rotation_timeout),
         )
     )
     if need > token.ttl:
         remedy = "lengthen ttl or shorten the others"
-        yield f"{key}.ttl: cannot hold margin + overlap + rotation_timeout ({words}): {remedy}"
-    elif margin < token.overlap:
+        yield f"{key}.ttl: cannot hold margin + {named} + rotation_timeout ({words}): {remedy}"
+    elif margin < overlap:
         point = "rotate_before" if token.rotate_before else "rotate_at"
-        remedy = "rotate earlier or shorten overlap"
+        remedy = f"rotate earlier or shorten {named}"
         yield f"{key}.{point}: the old token would expire before its overlap ends ({words}): {remedy}"
     elif token.window is not None and not _window_opens_in_time(token, margin):
         why = "does not always open between the rotation point and the expiry"
@@ -85,7 +87,7 @@ def _window_opens_in_time(token: ManagedToken, margin: timedelta) -> bool:
     """Try due moments over a year: each must see an opening while rotation and overlap still fit."""
     if token.window is None:
         return True
-    patience = margin - token.overlap - token.rotation_timeout
+    patience = margin - token.longest_overlap - token.rotation_timeout
     for index in range(_SAMPLES):
         due = _FIRST_SAMPLE + index * _SAMPLE_STEP
         opening = token.window.next_opening(due)
@@ -124,6 +126,19 @@ def _shared_places(tokens: Sequence[TokenSettings]) -> Iterator[str]:
 def _both_points(key: str, rotate_at: float | None, rotate_before: timedelta | None) -> Iterator[str]:
     if rotate_at is not None and rotate_before is not None:
         yield f"{key}.rotate_at: stands beside rotate_before: keep one of them"
+
+
+def _followers(key: str, token: TokenSettings) -> Iterator[str]:
+    """Give what is wrong with what follows a rotation."""
+    restarts = [each.restart for each in token.on_rotate if each.restart is not None]
+    if token.overlap is not None and token.overlap.until is not None and not restarts:
+        yield f"{key}.overlap.until: there is no restart in on_rotate whose roll-out could be waited for: add one"
+    seen = [f"{each.kind} {each.namespace or '(own)'}/{each.name}" for each in restarts]
+    for name in sorted({name for name in seen if seen.count(name) > 1}):
+        yield f"{key}.on_rotate: restarts {name} {seen.count(name)} times: keep one of them"
+    urls = [each.webhook.url for each in token.on_rotate if each.webhook is not None]
+    if len(set(urls)) < len(urls):
+        yield f"{key}.on_rotate: tells one webhook twice: keep one of them"
 
 
 def _fields(key: str, place: DestinationSettings, extra: Mapping[str, str]) -> Iterator[str]:

@@ -104,7 +104,7 @@ def test_all_versions_from_ours_on_are_looked_at() -> None:
 def test_our_own_reader_accepts_the_configuration(values: Path, tmp_path: Path) -> None:
     """What the ConfigMap holds is a configuration, with the Lease in the release's namespace."""
     file = tmp_path / "provisioner.yaml"
-    file.write_text(known_today(one("ConfigMap", chart(values))["data"]["provisioner.yaml"]))
+    file.write_text(one("ConfigMap", chart(values))["data"]["provisioner.yaml"])
 
     settings, _ = load_settings(file)
 
@@ -198,11 +198,3 @@ def test_the_values_in_the_documentation_work(tmp_path: Path) -> None:
     file.write_text(block)
 
     assert one("ConfigMap", chart(file))["data"] == one("ConfigMap", chart(MINIMAL))["data"]
-
-
-def known_today(text: str) -> str:
-    """Give the configuration without what a later part of the program reads: `on_rotate`."""
-    configuration = yaml.safe_load(text)
-    for token in configuration["tokens"]:
-        token.pop("on_rotate", None)
-    return yaml.safe_dump(configuration)

@@ -4,7 +4,7 @@
 """
 
 import json
-from typing import Any, Final
+from typing import Final
 
 from provisioner.settings.load import json_schema
 from tests.deploy.tools import CHART, DEPLOY
@@ -14,34 +14,6 @@ RULES: Final = CHART / "files" / "alerts.yaml"
 RULES_COPY: Final = DEPLOY / "alerts" / "token-provisioner.rules.yaml"
 _LATER: Final = ("instance", "issuers", "stores", "tokens")
 """What the configuration needs and values may lack: the chart says so itself, all at once and with examples."""
-_SECRET: Final = {"$ref": "#/$defs/SecretReference"}
-_ON_ROTATE: Final[dict[str, Any]] = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "additionalProperties": False,
-        "minProperties": 1,
-        "maxProperties": 1,
-        "properties": {
-            "restart": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["kind", "name"],
-                "properties": {
-                    "kind": {"enum": ["Deployment", "StatefulSet", "DaemonSet"]},
-                    "namespace": {"type": "string", "minLength": 1},
-                    "name": {"type": "string", "minLength": 1},
-                },
-            },
-            "webhook": {
-                "type": "object",
-                "additionalProperties": False,
-                "required": ["url"],
-                "properties": {"url": {"type": "string"}, "hmac_key": _SECRET},
-            },
-        },
-    },
-}
 
 
 def values_schema() -> str:
@@ -49,7 +21,6 @@ def values_schema() -> str:
     schema = json.loads(SCHEMA.read_text())
     config = json_schema()
     definitions = config.pop("$defs")
-    definitions["TokenSettings"]["properties"].setdefault("on_rotate", _ON_ROTATE)
     for name in _LATER:
         part = config["properties"][name]
         for limit in ("minItems", "minProperties"):

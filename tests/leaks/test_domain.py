@@ -15,12 +15,13 @@ import structlog
 import yaml
 from rich.console import Console
 
+from provisioner.domain.consumers import Workload, WorkloadKind
 from provisioner.domain.model import Damaged, MintedToken, Record, Stored
 from provisioner.domain.record import read_document, to_document
 from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
 from provisioner.domain.secret import SecretText
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.steps import Copy, Decision, Mint, Rest, Revoke, TryStored
+from provisioner.domain.steps import Copy, Decision, Mint, Notify, Rest, Restart, Revoke, TryStored
 from provisioner.engine.minting import Rotated
 from provisioner.engine.reconcile import Outcome
 from provisioner.issuers.child import Ended
@@ -28,6 +29,7 @@ from provisioner.issuers.influxctl_output import parse_create
 from provisioner.issuers.token_json import ParsedToken
 from provisioner.stores.vault_auth import Grant
 from tests.builders import NOW, OWNER, PLACE, a_record, a_snapshot, a_token, an_issued, stored
+from tests.fakes.workloads import a_webhook
 from tests.leaks.search import PLAIN, assert_untold, everything_about, secret_of
 
 
@@ -70,6 +72,8 @@ HOLDERS: dict[str, Callable[[], object]] = {
     "Mint": lambda: Mint(primary=stored(record())),
     "TryStored": lambda: TryStored(record=record(), revision="1"),
     "Copy": lambda: Copy(record=record(), destination=PLACE, revision="1"),
+    "Restart": lambda: Restart(record=record(), workload=Workload(kind=WorkloadKind.DEPLOYMENT, name="telegraf")),
+    "Notify": lambda: Notify(record=record(), webhook=a_webhook(key=PLAIN)),
     "Revoke": lambda: Revoke(target=an_issued(2), fence=record(), primary=stored(record())),
     "Rotated": lambda: Rotated(record=record(), issued=an_issued(), stored=stored(record())),
     "Outcome": outcome,

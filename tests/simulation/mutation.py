@@ -12,7 +12,7 @@ from provisioner.domain import decide
 from tests.simulation.exhaustive import Bound, Scenario, explore
 from tests.simulation.walk import run
 
-_RULE: Final = re.compile(r"(?:^|: )(?P<rule>[IR]\d): ")
+_RULE: Final = re.compile(r"(?:^|: )(?P<rule>[IR]\d+): ")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class Breach:
     """A rule that was broken, and where."""
 
     rule: str
-    """I1 to I6, I8, or R1 to R9."""
+    """I1 to I6, I8, or R1 to R10."""
     where: str
     message: str
 

@@ -6,7 +6,13 @@
 import sys
 from typing import Final
 
-from tests.simulation import mutations_credentials, mutations_minting, mutations_retiring, mutations_staging
+from tests.simulation import (
+    mutations_credentials,
+    mutations_following,
+    mutations_minting,
+    mutations_retiring,
+    mutations_staging,
+)
 from tests.simulation.mutation import Mutation, listed_in, table
 
 MUTATIONS: Final[tuple[Mutation, ...]] = (
@@ -14,6 +20,7 @@ MUTATIONS: Final[tuple[Mutation, ...]] = (
     *listed_in(mutations_retiring),
     *listed_in(mutations_staging),
     *listed_in(mutations_credentials),
+    *listed_in(mutations_following),
 )
 
 if __name__ == "__main__":

@@ -48,7 +48,18 @@ class Tape:
         clock: Any = _Port(world.clock, self)
         entropy: Any = _Port(world.entropy, self)
         observe: Any = partial(self.tell, world.observe)
-        return replace(world, issuers=issuers, stores=stores, clock=clock, entropy=entropy, observe=observe)
+        workloads: Any = _Port(world.workloads, self)
+        notifier: Any = _Port(world.notifier, self)
+        return replace(
+            world,
+            issuers=issuers,
+            stores=stores,
+            clock=clock,
+            entropy=entropy,
+            observe=observe,
+            workloads=workloads,
+            notifier=notifier,
+        )
 
     def rewind(self) -> None:
         """Tell everything once more to whoever asks now; after that, it is asked for again."""

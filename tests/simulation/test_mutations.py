@@ -6,7 +6,7 @@ from provisioner.engine import apply
 from tests.simulation.mutation import Mutation, Schedules
 from tests.simulation.mutations import MUTATIONS
 
-RULES = ("I1", "I2", "I3", "I4", "I5", "I6", "I8", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9")
+RULES = ("I1", "I2", "I3", "I4", "I5", "I6", "I8", "R1", "R2", "R3", "R4", "R5", "R6", "R7", "R8", "R9", "R10")
 SCHEDULES = tuple(dict.fromkeys(mutation.where for mutation in MUTATIONS))
 
 

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 
+from provisioner.domain.consumers import Progress, Rollout, Workload, WorkloadKind
+from provisioner.domain.following import sight_from
 from provisioner.domain.model import Listing, Permission
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.steps import Amend, Confirm, Copy, Mint, Refuse, Rest, Revoke
+from provisioner.domain.steps import Amend, Confirm, Copy, Mint, Refuse, Rest, Restart, Revoke
 from tests.unit.domain.builders import (
     DAY,
     FORMER_ISSUER,
@@ -90,6 +92,15 @@ def primary_unconfirmed(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, token=replace(snapshot.token, destinations=(replace(first, has_reader=True), *others)))
 
 
+def consumer_behind(snapshot: Snapshot) -> Snapshot:
+    """Let a workload be restarted by rotations, and not have been for the stored one."""
+    workload = Workload(kind=WorkloadKind.DEPLOYMENT, namespace="telegraf", name="telegraf")
+    read = Rollout(rotation_id=None, progress=Progress.COMPLETE, message="all pods are new")
+    sights = {workload: sight_from(read, a_record(), None, NOW)}
+    token, memory = replace(snapshot.token, on_rotate=(workload,)), replace(snapshot.memory, sights=sights)
+    return replace(snapshot, token=token, memory=memory)
+
+
 def one_outlived(snapshot: Snapshot) -> Snapshot:
     """Add a token that this process has given up."""
     given_up = an_issued("given-up", issuer=THIRD_ISSUER, created_at=NOW - HOUR)
@@ -108,6 +119,7 @@ FACTS: dict[str, Callable[[Snapshot], Snapshot]] = {
     "rotation_is_due": due,
     "destination_differs": copy_differing,
     "destination_is_unconfirmed": primary_unconfirmed,
+    "consumers_are_behind": consumer_behind,
     "token_has_outlived_its_time": one_outlived,
 }
 """In the protocol's order: each makes its fact hold in a snapshot, and leaves the facts of the others as they are."""
@@ -122,20 +134,24 @@ STEPS: dict[str, type[object]] = {
     "rotation_is_due": Mint,
     "destination_differs": Copy,
     "destination_is_unconfirmed": Confirm,
+    "consumers_are_behind": Restart,
     "token_has_outlived_its_time": Revoke,
 }
 STATES_OF_THE_STORE = {"secret_is_foreign", "secret_is_missing"}
 OF_A_RECORD = set(FACTS) - {"truth_is_unreadable", "token_has_outlived_its_time"}
 UNLISTED = {"truth_is_unreadable", "stored_token_is_dead", "issuer_has_changed"}
+UNREAD_BY_CONSUMERS = {"destination_differs", "destination_is_unconfirmed"}
 PAIRS = [
     pair
     for pair in combinations(FACTS, 2)
     if not (pair[0] in STATES_OF_THE_STORE and pair[1] in OF_A_RECORD)
     and not (pair[0] in UNLISTED and pair[1] == "permissions_have_changed")
+    and not (pair[0] in UNREAD_BY_CONSUMERS and pair[1] == "consumers_are_behind")
 ]
 """Those that can hold at once: nothing stored, a foreign secret and a record exclude each other.
 
-So do permissions and whatever leaves no live token on the configured issuer's list.
+So do permissions and whatever leaves no live token on the configured issuer's list; and no consumer is behind what it
+cannot read yet.
 """
 
 

@@ -52,7 +52,7 @@ OLDER, ORPHAN, YOUNG = (
 
 
 def test_the_chain_is_in_the_protocol_s_order() -> None:
-    """Facts 1 to 11, as the protocol's table lists them."""
+    """Facts 1 to 12, as the protocol's table lists them."""
     assert [check.__name__ for check in CHAIN] == list(FACTS)
 
 
