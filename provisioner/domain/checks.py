@@ -22,6 +22,7 @@ from provisioner.domain.model import (
     Reservation,
     Stored,
     Unreadable,
+    digest_of,
 )
 from provisioner.domain.readers import unconfirmed
 from provisioner.domain.retirement import kept_from_consumers, retirements
@@ -181,9 +182,18 @@ def permissions_have_changed(snapshot: Snapshot, now: datetime) -> Finding:
         return Finding(message="the stored token has the configured permissions, or its issuer lists none")
     message = f"the stored token {current.token_id} {change}"
     listing = snapshot.listings.get(current.issuer)
-    if not isinstance(listing, Listing) or not listing.amends_permissions:
-        return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.pending_trigger))
-    amend = Amend(target=current, permissions=snapshot.token.permissions)
+    if isinstance(listing, Listing) and listing.amends_permissions:
+        return _to_be_amended(snapshot, current, message, now)
+    if snapshot.record.permissions_digest == digest_of(snapshot.token.permissions):
+        return Finding(message=f"{message}; just that was asked for, so a new one would be listed no other")
+    return Finding(message=message, step=Mint(primary=primary, trigger=snapshot.pending_trigger))
+
+
+def _to_be_amended(snapshot: Snapshot, current: IssuedToken, message: str, now: datetime) -> Finding:
+    """Change it once: what its issuer goes on listing otherwise is not asked for without end."""
+    amend, done = Amend(target=current, permissions=snapshot.token.permissions), snapshot.memory.amendment
+    if done is not None and (done.token_id, done.permissions) == (current.token_id, amend.permissions):
+        return Finding(message=f"{message}; it was changed to that, and its list does not show it")
     waiting = snapshot.memory.must_wait(amend.key, now)
     if waiting is not None:
         return Finding(message=f"{message}; changing that failed: {waiting.error}", until=waiting.retry_at)

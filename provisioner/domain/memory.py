@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from provisioner.domain.consumers import Restarts, Sight, Webhook, Workload
-from provisioner.domain.model import IssuedToken, Stored
+from provisioner.domain.model import IssuedToken, Permission, Stored
 from provisioner.domain.timing import BACKOFF_LONGEST
 
 
@@ -72,6 +72,15 @@ class Confirmation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Amendment:
+    """The permissions of a token were changed in place, as its issuer says; its list need not come to show them."""
+
+    token_id: str
+    permissions: frozenset[Permission]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
     """Failures of one effect, and when it may be tried again."""
 
@@ -93,6 +102,8 @@ class Memory:
     """By the effect's key, see ``domain.steps``."""
     listed: Mapping[str, tuple[IssuedToken, ...]] = field(default_factory=dict)
     """Our tokens of this name as each issuer last listed them: they count while it gives no list."""
+    amendment: Amendment | None = None
+    """The last one, until a list that was asked for later shows it."""
     seen: frozenset[str] = frozenset()
     """Of those rotations, and of the stored record's predecessors, the ones that this process ever saw on a list."""
     revoked: tuple[IssuedToken, ...] = ()

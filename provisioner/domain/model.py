@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from typing import Protocol, Self
 
 from provisioner.domain.consumers import OnRotate, Webhook, Workload
@@ -67,6 +68,13 @@ class Permission:
     def __str__(self) -> str:
         """Name it in messages, as ACTION:RESOURCE."""
         return f"{self.action}:{self.resource}"
+
+
+def digest_of(permissions: frozenset[Permission]) -> str | None:
+    """Name a set of permissions in a record, however many they are; None for none."""
+    if not permissions:
+        return None
+    return sha256(" ".join(map(str, sorted(permissions))).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +169,8 @@ class Record:
     """Whether its predecessors are to be revoked without overlap."""
     predecessors: tuple[str, ...] = ()
     """Rotations whose tokens were live when this one began: surely older, whatever the issuers' clocks say."""
+    permissions_digest: str | None = None
+    """What it was asked to be allowed, see ``digest_of``: its issuer may list that otherwise, for ever."""
 
     def has_honoured(self, request_id: str) -> bool:
         """Tell whether that trigger caused this rotation or one before it."""
@@ -192,6 +202,7 @@ class Damaged:
     past_requests: tuple[str, ...] = ()
     compromised: bool = False
     predecessors: tuple[str, ...] = ()
+    permissions_digest: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

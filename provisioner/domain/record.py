@@ -22,9 +22,12 @@ RECORD_FIELDS: Final = (
     "past_requests",
     "compromised",
     "predecessors",
+    "permissions_digest",
 )
 """Our names for the fields of a record; a destination's ``fields`` may map them to consumers' names."""
-_OPTIONAL: Final = frozenset({"stored_at", "request_id", "past_requests", "compromised", "predecessors"})
+_OPTIONAL: Final = frozenset(
+    {"stored_at", "request_id", "past_requests", "compromised", "predecessors", "permissions_digest"}
+)
 """Fields without which a record is whole all the same."""
 
 FIRST_YEAR: Final = 2000
@@ -54,6 +57,8 @@ def to_document(content: Record | Reservation, owner: Owner, destination: Destin
         plain["compromised"] = True
     if content.predecessors:
         plain["predecessors"] = list(content.predecessors)
+    if content.permissions_digest is not None:
+        plain["permissions_digest"] = content.permissions_digest
     return dict(destination.extra) | {destination.fields.get(name, name): value for name, value in plain.items()}
 
 
@@ -111,6 +116,7 @@ def _record(found: "_Fields", owner: Owner, token: SecretText) -> Record | Damag
             past_requests=past_requests,
             compromised=compromised,
             predecessors=predecessors,
+            permissions_digest=found.text("permissions_digest"),
         )
     needed = {
         "token_id": token_id,
@@ -129,6 +135,7 @@ def _record(found: "_Fields", owner: Owner, token: SecretText) -> Record | Damag
         past_requests=past_requests,
         compromised=compromised,
         predecessors=predecessors,
+        permissions_digest=found.text("permissions_digest"),
     )
 
 

@@ -106,4 +106,5 @@ def _read_off(damaged: Damaged, token: IssuedToken) -> Record | None:
         past_requests=damaged.past_requests,
         compromised=damaged.compromised,
         predecessors=damaged.predecessors,
+        permissions_digest=damaged.permissions_digest,
     )

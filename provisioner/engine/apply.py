@@ -164,7 +164,8 @@ def _amend(world: World, snapshot: Snapshot, decision: Decision, step: Amend) ->
         reason=decision.message,
     )
     world.observe(amended)
-    return Applied(memory=snapshot.memory, issued=replace(target, permissions=step.permissions))
+    memory = recollection.amended(snapshot.memory, target, step.permissions, now=world.clock.now())
+    return Applied(memory=memory, issued=replace(target, permissions=step.permissions))
 
 
 def _copy(world: World, snapshot: Snapshot, decision: Decision, step: Copy) -> Applied:

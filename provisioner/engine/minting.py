@@ -16,7 +16,7 @@ from provisioner.domain.errors import (
     StoreUnavailableError,
 )
 from provisioner.domain.mark import Mark
-from provisioner.domain.model import CreateRequest, IssuedToken, MintedToken, Record, Stored, Unreadable
+from provisioner.domain.model import CreateRequest, IssuedToken, MintedToken, Record, Stored, Unreadable, digest_of
 from provisioner.domain.secret import SecretText
 from provisioner.domain.slots import requests_kept
 from provisioner.domain.snapshot import Snapshot
@@ -200,6 +200,7 @@ class Rotation:
             past_requests=requests_kept(honoured),
             compromised=trigger.compromised if trigger else False,
             predecessors=self._predecessors,
+            permissions_digest=digest_of(self._token.permissions),
         )
 
     def _commit(self, record: Record) -> None:

@@ -6,8 +6,17 @@ from datetime import datetime, timedelta
 from provisioner.domain.checks import out_of_step, permission_change, truth_is_unreadable
 from provisioner.domain.consumers import Sight, Standing, Webhook, Workload
 from provisioner.domain.following import NOBODY_KNOWS, counted, seen_as, sight_of, untold
-from provisioner.domain.memory import Backoff, Confirmation, EndedAttempt, Fence, Memory, Trial, TrialResult
-from provisioner.domain.model import Destination, IssuedToken, Listing, ManagedToken, Record, Stored, Unreadable
+from provisioner.domain.memory import Amendment, Backoff, Confirmation, EndedAttempt, Fence, Memory, Trial, TrialResult
+from provisioner.domain.model import (
+    Destination,
+    IssuedToken,
+    Listing,
+    ManagedToken,
+    Permission,
+    Record,
+    Stored,
+    Unreadable,
+)
 from provisioner.domain.readers import unconfirmed
 from provisioner.domain.retirement import current_since, retirements
 from provisioner.domain.snapshot import Snapshot
@@ -117,7 +126,29 @@ def listed(memory: Memory, snapshot: Snapshot) -> Memory:
     tokens = {name: tuple(listing.of(snapshot.token.owner)) for name, listing in readable.items()}
     now_seen = {token.mark.rotation_id for token in snapshot.marked() if token.mark is not None}
     before = memory.seen & set(snapshot.record.predecessors) if snapshot.record is not None else memory.seen
-    return replace(memory, listed={**memory.listed, **tokens}, seen=before | now_seen)
+    return replace(
+        memory,
+        listed={**memory.listed, **tokens},
+        seen=before | now_seen,
+        amendment=_still_unseen(memory, snapshot),
+    )
+
+
+def amended(memory: Memory, token: IssuedToken, permissions: frozenset[Permission], *, now: datetime) -> Memory:
+    """Remember that this process changed what a token may do."""
+    return replace(memory, amendment=Amendment(token_id=token.token_id, permissions=permissions, at=now))
+
+
+def _still_unseen(memory: Memory, snapshot: Snapshot) -> Amendment | None:
+    """Give the amendment that no later list has shown: once seen, whatever differs is somebody else's doing."""
+    done = memory.amendment
+    for listing in snapshot.listings.values():
+        if done is None or not isinstance(listing, Listing) or listing.asked_at is None or listing.asked_at <= done.at:
+            continue
+        token = listing.find(done.token_id)
+        if token is not None and token.permissions == done.permissions:
+            return None
+    return done
 
 
 def revoked(memory: Memory, token: IssuedToken) -> Memory:

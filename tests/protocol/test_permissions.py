@@ -1,13 +1,15 @@
 """Permissions that the configuration changes: in place where the issuer can, and never of what is not ours."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from provisioner.domain.events import PermissionsAmended
-from provisioner.domain.model import Permission
+from provisioner.domain.model import Listing, Permission
 from tests.builders import DAY, HOUR, MINUTE
 from tests.fakes.faults import Fault
+from tests.fakes.issuer import FakeIssuer
 from tests.rig import Rig
 from tests.simulation.scenes_credentials import READ_METRICS, permitted, with_anothers_id
 
@@ -118,3 +120,59 @@ def test_lists_that_lag_amend_at_most_again() -> None:
     rig.reconcile()
     assert rig.issuer.faults.calls["amend"] == 1
     assert rig.current_id == before
+
+
+def as_it_likes(rig: Rig) -> None:
+    """Let the issuer list every token with one permission more, whatever it is asked for."""
+    listed = rig.issuer.list
+
+    def with_more() -> Listing:
+        listing = listed()
+        more = frozenset({Permission(action="read", resource="_system")})
+        tokens = (replace(token, permissions=(token.permissions or frozenset()) | more) for token in listing.tokens)
+        return replace(listing, tokens=tuple(tokens))
+
+    rig.worlds[0] = replace(
+        rig.worlds[0], issuers={**rig.worlds[0].issuers, "cluster": _Listing(rig.issuer, with_more)}
+    )
+
+
+class _Listing(FakeIssuer):
+    """A fake issuer whose list is another's word."""
+
+    def __init__(self, issuer: FakeIssuer, listing: Callable[[], Listing]) -> None:
+        """Take whose tokens they are."""
+        for name in FakeIssuer.__dataclass_fields__:
+            setattr(self, name, getattr(issuer, name))
+        self._listing = listing
+
+    def list(self) -> Listing:
+        """Give it."""
+        return self._listing()
+
+
+@pytest.mark.parametrize("amends", [True, False], ids=["amends", "mints"])
+def test_permissions_that_are_always_listed_otherwise(*, amends: bool) -> None:
+    """What the issuer adds on its list is asked to be taken away once at most, and no token is made for it."""
+    rig = permitted()
+    rig.issuer.amends_permissions = amends
+    as_it_likes(rig)
+    before = rig.current_id
+    rig.pass_time(DAY, step=15 * MINUTE)
+    assert rig.current_id == before
+    assert rig.issuer.faults.calls["create"] == 1
+    assert rig.issuer.faults.calls["amend"] == amends
+
+
+def test_somebody_s_change_at_the_issuer_is_taken_back_each_time() -> None:
+    """Once a list has shown our change, another difference is somebody else's doing."""
+    rig = edited()
+    for _ in range(3):
+        rig.reconcile()
+        rig.clock.advance(15 * MINUTE)
+        rig.reconcile()
+        assert permissions_of(rig) == WANTED
+        token_id = str(rig.current_id)
+        rig.issuer.tokens[token_id] = replace(rig.issuer.tokens[token_id], permissions=frozenset({WRITE_METRICS}))
+        rig.clock.advance(15 * MINUTE)
+    assert rig.issuer.faults.calls["amend"] == 3
