@@ -195,10 +195,18 @@ def _of_others(section: str, name: str, settings: IssuerSection | StoreSection, 
     key = f"{section}.{name}: type {settings.type}"
     if failure is not None:
         raise ConfigurationError(f"{key} could not be built ({failure}): have the authors of its package mend it")
-    lacking = [part for part in vars(_PORTS[section]) if not part.startswith("_") and not hasattr(built, part)]
+    lacking = [part for part in vars(_PORTS[section]) if not part.startswith("_") and not _has(built, part)]
     if lacking:
         raise ConfigurationError(f"{key} has no {', '.join(lacking)}: another version of its package may have")
     return built
+
+
+def _has(built: object, part: str) -> bool:
+    """Tell whether it has that part; one that cannot be looked at is none."""
+    try:
+        return hasattr(built, part)
+    except Exception:  # noqa: BLE001  # a property is the code of others, too
+        return False
 
 
 def _built(kind: Any, name: str, settings: object, surroundings: object) -> tuple[Any, str | None]:  # noqa: ANN401  # either kind
@@ -207,7 +215,7 @@ def _built(kind: Any, name: str, settings: object, surroundings: object) -> tupl
         return kind.build(name, settings, surroundings), None
     except ProvisionerError:
         raise
-    except Exception as error:  # noqa: BLE001  # the code of others may fail in any way; its text may hold anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # the code of others may fail in any way; its text may hold anything
         return None, kind_and_place(error, error.__traceback__)
 
 
@@ -245,9 +253,18 @@ def _vault_login(auth: VaultAuth) -> VaultLogin:
 
 def _there(path: Path | None, key: str) -> Path | None:
     """Make sure that a file named in the configuration is there, before anything is asked of anybody."""
-    if path is not None and not path.is_file():
-        raise ConfigurationError(f"{key}: the file {path} does not exist: put it there, or name another")
+    why = None if path is None else _absence(path)
+    if why is not None:
+        raise ConfigurationError(f"{key}: the file {path} {why}: put it there, or name another")
     return path
+
+
+def _absence(path: Path) -> str | None:
+    """Say why a file is none for us; None when it is one."""
+    try:
+        return None if path.is_file() else "does not exist"
+    except OSError as error:  # a directory on the way is closed to us, or the name is too long
+        return f"cannot be looked at ({error.strerror})"
 
 
 def _default_config() -> Path | None:

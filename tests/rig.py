@@ -21,6 +21,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.entropy import FakeEntropy
 from tests.fakes.faults import Faults
 from tests.fakes.issuer import FakeIssuer
+from tests.fakes.silence import unmoved_by
 from tests.fakes.staged_store import StagedStore
 from tests.fakes.store import FakeStore
 from tests.fakes.workloads import FakeNotifier, FakeWorkloads
@@ -69,6 +70,28 @@ class RigCredential:
         return ManagedCredential(owner=token.owner, places=places, initial=given).candidates()
 
 
+class _Watch:
+    """Stands before every port call of a rig."""
+
+    def __init__(self, rig: "Rig", interfere: Callable[[str], None]) -> None:
+        self._rig, self._interfere = rig, interfere
+        self._checked: tuple[object, ...] = ()
+
+    def __call__(self, operation: str) -> None:
+        """Check before and after the others have had their turn."""
+        self._check()
+        self._interfere(operation)
+        self._check()
+
+    def _check(self) -> None:
+        rig = self._rig
+        fakes = (rig.store, rig.issuer, rig.former, rig.workloads)
+        state = (rig.clock.now(), *(fake.changes for fake in fakes))
+        if state != self._checked:
+            rig.invariants.check()
+            self._checked = state
+
+
 class Rig:
     """One name, its issuers and its store; every port call and every step is watched by the invariants."""
 
@@ -85,7 +108,7 @@ class Rig:
         self.issuer = FakeIssuer(self.clock, proves_by_use=proves_by_use)
         self.former = FakeIssuer(self.clock, name="former", proves_by_use=proves_by_use)
         self.store: FakeStore = StagedStore(self.clock) if staged else FakeStore(self.clock)
-        self.workloads, self.notifier = FakeWorkloads(lambda: self.current_id), FakeNotifier()
+        self.workloads, self.notifier = FakeWorkloads(self._what_pods_read), FakeNotifier()
         self.events: list[Event] = []
         self.clocks = [SkewedClock(self.clock) for _ in range(replicas)]
         self.worlds = [
@@ -100,6 +123,8 @@ class Rig:
             )
             for number, clock in enumerate(self.clocks)
         ]
+        self.around: dict[int, Callable[[World], World]] = {}
+        """What stands between a replica and its world, where anything does."""
         self.configured: dict[int, ManagedToken] = {}
         """What a replica has read of the configuration, where that is not ``token``."""
         self.memories = [Memory() for _ in range(replicas)]
@@ -122,7 +147,7 @@ class Rig:
             issuer.on_create = self.invariants.restraint.creates
             issuer.on_prove = self.invariants.restraint.proves
             issuer.on_revoke = self.invariants.restraint.revokes
-        self.watch(lambda _: None)
+        self.watch(unmoved_by)
 
     def _ask_for_credentials(self) -> None:
         """Let the issuers turn away who has no credential; an operator has one."""
@@ -146,27 +171,14 @@ class Rig:
 
     def watch(self, interfere: Callable[[str], None]) -> None:
         """Check the invariants before every port call, and let ``interfere`` do something there."""
-        checked: tuple[object, ...] = ()
-
-        def check() -> None:
-            nonlocal checked
-            fakes = (self.store, self.issuer, self.former, self.workloads)
-            state = (self.clock.now(), *(fake.changes for fake in fakes))
-            if state != checked:
-                self.invariants.check()
-                checked = state
-
-        def before(operation: str) -> None:
-            check()
-            interfere(operation)
-            check()
-
+        watch = _Watch(self, interfere)
         for faults in self.faults:
-            faults.before_call = before
+            faults.before_call = watch
 
     def reconcile(self, trigger: Trigger | None = None, *, replica: int = 0) -> Outcome:
         """Let a replica do what is to be done now."""
-        world, token, before = self.worlds[replica], self.token_of(replica), self.acting
+        around, token, before = self.around.get(replica), self.token_of(replica), self.acting
+        world = self.worlds[replica] if around is None else around(self.worlds[replica])
         self.acting = (replica, self.lives[replica])
         try:
             outcome = reconcile(world, token, Listings(world), memory=self.memories[replica], trigger=trigger)
@@ -208,7 +220,7 @@ class Rig:
         else:
             return False
         finally:
-            self.watch(lambda _: None)
+            self.watch(unmoved_by)
             self.crash()
 
     def pass_time(self, duration: timedelta, step: timedelta = timedelta(minutes=10)) -> None:
@@ -259,6 +271,9 @@ class Rig:
             content, _ = read_document(document, self.token.owner, place)
             kept = self._parsed[id(document)] = (document, place, content)
         return kept[2]
+
+    def _what_pods_read(self) -> str | None:
+        return self.current_id
 
     @property
     def current_id(self) -> str | None:

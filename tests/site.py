@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import hvac
@@ -20,8 +20,20 @@ from provisioner.runtime.clock import SystemClock
 from provisioner.simulators.cluster import Cluster
 from provisioner.simulators.cluster_token import ClusterToken
 from provisioner.simulators.openbao import OpenBao
+from tests.zygote import Zygotes
 
 COMMAND = Path(sys.executable).parent / "provisioner"
+INFLUXCTL: Final = (
+    sys.executable,
+    "-S",  # it needs nothing that is installed, and looking for that is a third of its start
+    "-c",
+    (
+        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); "
+        "from provisioner.simulators.influxctl import main; main()"
+    ),
+)
+ZYGOTES: Final = Zygotes()
+"""What runs the commands that come to an end; daemons are started as everybody starts them."""
 SHORT_LIVES = {
     "ttl": "12s",
     "rotate_at": 0.5,
@@ -66,19 +78,18 @@ class Site:
 
     def run(self, *arguments: str, timeout: float = 60, **environment: str) -> Ran:
         """Run the command to its end; what it wrote is kept for a leak search."""
-        done = subprocess.run(
-            [str(COMMAND), *arguments],
-            env={"PATH": os.defpath, "PROVISIONER_CONFIG": str(self.config), **environment},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            cwd=self.folder,
-        )
         kept = self.folder / f"run-{len(self.written)}.txt"
-        kept.write_text(f"{done.stdout}\n{done.stderr}")
         self.written.append(kept)
-        return Ran(status=done.returncode, output=done.stdout, errors=done.stderr)
+        output = kept.with_suffix(".out")
+        status = ZYGOTES.run(
+            *arguments,
+            output=output,
+            environment={"PATH": os.defpath, "PROVISIONER_CONFIG": str(self.config), **environment},
+            timeout=timeout,
+        )
+        said, complained = output.read_text(), output.with_suffix(".err").read_text()
+        kept.write_text(f"{said}\n{complained}")
+        return Ran(status=status, output=said, errors=complained)
 
     @contextmanager
     def daemon(self, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
@@ -178,7 +189,7 @@ def a_site_on(
 ) -> Site:
     """Build a site with those tokens, stored in a store of any kind."""
     prefix = f"site/{uuid4()}"
-    influxctl = [sys.executable, "-m", "provisioner.simulators.influxctl", "--simulator-state", str(folder / "cluster")]
+    influxctl = [*INFLUXCTL, "--simulator-state", str(folder / "cluster")]
     content: dict[str, Any] = {
         "instance": "e2e",
         "issuers": {"cluster": {"type": "influxctl", "command": influxctl, "timeout": "20s"}},

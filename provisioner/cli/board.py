@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -17,6 +18,8 @@ from provisioner.domain import events
 from provisioner.ports.clock import Clock
 
 BAR_CELLS: Final = 28
+"""As long as a bar gets; it gives way where the screen is narrow."""
+_SHORTEST_BAR: Final = 4
 LINES_SHOWN: Final = 14
 _SHORT: Final = 8
 
@@ -130,7 +133,8 @@ class Board:
     def _table(self, now: datetime) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold bright_black", expand=True)
         for column in ("token", "state", "doing", "id", "life", "expires in", "rotations"):
-            table.add_column(column, justify="right" if column == "rotations" else "left", no_wrap=True)
+            side: JustifyMethod = "right" if column == "rotations" else "left"
+            table.add_column(column, justify=side, no_wrap=column != "life")
         for row in self._rows.values():
             lives = [life for life in row.lives if life.state in {"new", "current", "overlap"}]
             shown: list[_Life | None] = [*lives] or [None]
@@ -141,7 +145,7 @@ class Board:
                     state_text(row.state) if first else "",
                     Text(row.phase, style="italic") if first or life is None else Text(life.state),
                     _short(life.token_id) if life else "-",
-                    _bar(life, now) if life else "",
+                    _Bar(life, now) if life else "",
                     _left(life.expires_at - now) if life else "-",
                     str(row.rotations) if first else "",
                 )
@@ -155,13 +159,25 @@ class Board:
         )
 
 
-def _bar(life: _Life, now: datetime) -> Text:
-    """Draw what is left of a life: full at its creation, empty at its expiry."""
-    whole = (life.expires_at - life.created_at) / timedelta(seconds=1)
-    left = max(0.0, min(1.0, (life.expires_at - now) / timedelta(seconds=1) / whole)) if whole > 0 else 0.0
-    full = round(left * BAR_CELLS)
-    colour = {"new": "cyan", "current": "green", "overlap": "yellow"}[life.state]
-    return Text.assemble(("━" * full, colour), ("━" * (BAR_CELLS - full), "grey23"))
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    """What is left of a life: full at its creation, empty at its expiry."""
+
+    life: _Life
+    now: datetime
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Say how long it may be."""
+        return Measurement(_SHORTEST_BAR, BAR_CELLS)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Draw it, as long as there is room."""
+        cells = min(BAR_CELLS, options.max_width)
+        whole = (self.life.expires_at - self.life.created_at) / timedelta(seconds=1)
+        gap = (self.life.expires_at - self.now) / timedelta(seconds=1)
+        full = round(cells * max(0.0, min(1.0, gap / whole))) if whole > 0 else 0
+        colour = {"new": "cyan", "current": "green", "overlap": "yellow"}[self.life.state]
+        yield Text.assemble(("━" * full, colour), ("━" * (cells - full), "grey23"))
 
 
 def _left(gap: timedelta) -> str:
@@ -169,4 +185,5 @@ def _left(gap: timedelta) -> str:
 
 
 def _short(token_id: str) -> str:
-    return token_id[:_SHORT]
+    """Give the beginning of a long id; a number is marked as one, so that it reads like a name."""
+    return f"#{token_id}" if token_id.isdigit() else token_id[:_SHORT]

@@ -1,7 +1,6 @@
 """The demo: a real OpenBao, a simulated InfluxDB cluster and the real daemon, all on this machine."""
 
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from rich.console import Console
 from rich.live import Live
 
 from provisioner.cli.board import Board
+from provisioner.cli.demo_issuers import EXHIBITS, NAMES, Exhibit, IssuerKind, write_private
 from provisioner.daemon import Daemon
 from provisioner.runtime.clock import SystemClock
 from provisioner.simulators.cluster import Cluster
@@ -23,7 +23,7 @@ from provisioner.simulators.management_api import ManagementApi
 from provisioner.simulators.openbao import OpenBao
 
 ACTIVATION_LAG: Final = timedelta(milliseconds=600)
-TOKENS: Final = (("telegraf-admin", 24), ("grafana-reader", 30), ("backup-agent", 38))
+LIVES: Final = dict(zip(NAMES, (24, 30, 38), strict=True))
 """Names, and lives in seconds."""
 _FRAMES_PER_SECOND: Final = 8
 
@@ -36,13 +36,13 @@ class Stage:
     bao: OpenBao
 
 
-def run_demo(rotations: int | None) -> None:
+def run_demo(rotations: int | None, kind: IssuerKind) -> None:
     """Rotate until Ctrl-C, or until that many rotations have been made; everything started is stopped."""
     console, clock, leave = Console(highlight=False), SystemClock(), Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: leave.set())
-    with _stage(console) as stage:
-        board = Board([name for name, _ in TOKENS], clock)
+    with _stage(console, kind) as stage:
+        board = Board(NAMES, clock)
         daemon = Daemon(stage.config, watch=board)
         daemon.start()
         try:
@@ -79,45 +79,46 @@ def _print_new(console: Console, board: Board, told: int) -> int:
 
 
 @contextmanager
-def _stage(console: Console) -> Iterator[Stage]:
+def _stage(console: Console, kind: IssuerKind) -> Iterator[Stage]:
     """Start OpenBao and the cluster, and write the configuration that an operator would write."""
+    exhibit = EXHIBITS[kind]
     with ExitStack() as stack:
         home = Path(stack.enter_context(TemporaryDirectory(prefix="provisioner-demo-")))
-        console.print("starting [bold]OpenBao[/] and a simulated [bold]InfluxDB cluster[/] …")
+        console.print(f"starting [bold]OpenBao[/] and a simulated [bold]{exhibit.cluster}[/] …")
         bao = stack.enter_context(OpenBao())
         cluster = Cluster(home / "cluster")
         cluster.set(activation_lag=ACTIVATION_LAG.total_seconds())
         api = stack.enter_context(ManagementApi(cluster))
-        (home / "vault-token").touch(mode=0o600)
-        (home / "vault-token").write_text(bao.root_token.reveal())
+        issuer = {"type": kind.value, **exhibit.issuer(home, cluster, api)}
         config = home / "provisioner.yaml"
-        config.write_text(yaml.safe_dump(_configuration(home, bao, api.url), sort_keys=False))
+        config.write_text(yaml.safe_dump(_configuration(home, bao, exhibit, issuer), sort_keys=False))
         console.print(f"a real secret store at {bao.address}, configuration {config}")
-        console.print("each token lives for seconds: created, proven, stored, replaced, revoked\n")
+        console.print(f"{exhibit.tokens_live} for seconds: created, proven, stored, replaced, revoked\n")
         yield Stage(config=config, bao=bao)
 
 
-def _configuration(home: Path, bao: OpenBao, management_api: str) -> dict[str, object]:
-    influxctl = [sys.executable, "-m", "provisioner.simulators.influxctl", "--simulator-state", str(home / "cluster")]
+def _configuration(home: Path, bao: OpenBao, exhibit: Exhibit, issuer: dict[str, object]) -> dict[str, object]:
+    bao_token = write_private(home / "vault-token", bao.root_token.reveal())
     tokens = [
         {
             "name": name,
             "issuer": "cluster",
             "ttl": f"{life}s",
             "description": f"demo token {name}",
+            **exhibit.token(name),
             "destinations": [{"store": "openbao", "path": f"influx/{name}"}],
         }
-        for name, life in TOKENS
+        for name, life in LIVES.items()
     ]
     return {
         "instance": "demo",
-        "issuers": {"cluster": {"type": "influxctl", "command": influxctl, "management_api": management_api}},
+        "issuers": {"cluster": issuer},
         "stores": {
             "openbao": {
                 "type": "vault",
                 "address": bao.address,
                 "mount": bao.mount,
-                "auth": {"method": "token", "token": {"file": str(home / "vault-token")}},
+                "auth": {"method": "token", "token": {"file": str(bao_token)}},
             }
         },
         "defaults": {

@@ -33,8 +33,11 @@ class Output(StrEnum):
 
 
 def console() -> Console:
-    """Give a console on standard output; wide when nobody watches, so that nothing is cut off."""
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False)
+    """Give a console on standard output; wide when nobody watches, so that nothing is cut off.
+
+    Texts are printed as they are: what others say may hold brackets, which are no markup of ours.
+    """
+    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, highlight=False, markup=False, emoji=False)
 
 
 def complaints() -> Console:

@@ -45,7 +45,7 @@ from provisioner.domain.steps import (
     revoke_key,
 )
 from provisioner.domain.timing import rfc3339, rotation_due, whole_seconds
-from provisioner.domain.trials import next_trial, proves_by_use
+from provisioner.domain.trials import may_be_edited, next_trial, proves_by_use
 
 _NOT_READ = "not asked: a truth could not be read"
 _NOTHING_STORED = "nothing is stored"
@@ -225,6 +225,8 @@ def destination_differs(snapshot: Snapshot, now: datetime) -> Finding:
     record, waits, troubles = snapshot.record, [], []
     if record is None:
         return Finding(message=_NOTHING_STORED)
+    if may_be_edited(snapshot):
+        return Finding(message="no copy is written: the stored token was refused, and a copy may be the way back in")
     for place, destination in zip((snapshot.primary, *snapshot.copies), snapshot.token.destinations, strict=True):
         trouble = _difference(place, record)
         if trouble is None:

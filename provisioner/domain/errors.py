@@ -30,7 +30,7 @@ class IssuerRefusedError(PermanentError):
 
 
 class CredentialRefusedError(IssuerRefusedError):
-    """The issuer does not know the credential it was called with: surely nothing was done, another may be tried."""
+    """The issuer does not let in the credential it was called with: surely nothing was done, another may be tried."""
 
 
 class OutcomeUnknownError(TemporaryError):

@@ -7,6 +7,7 @@ from provisioner.domain.model import Foreign, Record, Stored
 from provisioner.domain.retirement import Retirement, current_since
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.timing import rfc3339, whole_seconds
+from provisioner.domain.trials import passed_over_by
 
 
 def patience(snapshot: Snapshot) -> timedelta:
@@ -53,3 +54,14 @@ def late_destinations(snapshot: Snapshot, now: datetime) -> Iterator[str]:
             continue
         if max(since, place.written_at or since) + patience(snapshot) < now:
             yield str(place.destination)
+
+
+def passed_over(snapshot: Snapshot, now: datetime) -> str | None:
+    """Say that issuers are called with another credential than the stored one, a good while after it was stored.
+
+    They turn it away: what they are called with instead is what somebody has left there, and ends some day unseen.
+    """
+    issuers, since = passed_over_by(snapshot), current_since(snapshot)
+    if not issuers or since is None or now <= since + patience(snapshot):
+        return None
+    return f"{', '.join(issuers)} did not take the stored token, and was called with another credential"

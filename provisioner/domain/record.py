@@ -67,10 +67,11 @@ def read_document(
     """
     if document is None:
         return Absent(), True
-    readings = [_read(_Fields(document, names), owner) for names in _spellings(destination)]
-    content = next((reading for reading in readings if isinstance(reading, Record)), readings[-1])
-    if isinstance(content, Record):
-        return content, to_document(content, owner, destination) == dict(document)
+    content: Content = Absent()
+    for names in _spellings(destination):
+        content = _read(_Fields(document, names), owner)
+        if isinstance(content, Record):
+            return content, to_document(content, owner, destination) == dict(document)
     return content, not isinstance(content, Damaged)
 
 

@@ -29,8 +29,9 @@ class Snapshot:
     @property
     def current(self) -> IssuedToken | None:
         """The stored token as its issuer lists it, when it does."""
-        listing = self.listings.get(self.record.issuer) if self.record else None
-        return listing.find(self.record.token_id) if self.record and isinstance(listing, Listing) else None
+        record = self.record
+        listing = self.listings.get(record.issuer) if record is not None else None
+        return listing.find(record.token_id) if record is not None and isinstance(listing, Listing) else None
 
     @property
     def life(self) -> tuple[datetime, datetime] | None:

@@ -17,6 +17,7 @@ from provisioner.domain.memory import Backoff
 from provisioner.domain.model import Stored, Unreadable
 from provisioner.domain.overdue import (
     late_destinations,
+    passed_over,
     patience,
     revocation_is_overdue,
     rotation_is_overdue,
@@ -197,6 +198,7 @@ def _state(
         _is_out_of_step(snapshot, decision, now),
         _is_kept_from_consumers(snapshot),
         _is_stuck(snapshot, now),
+        passed_over(snapshot, now) is not None,
         any(revocation_is_overdue(snapshot, plan, now) for plan in retired),
     )
     if any(troubles):
@@ -245,7 +247,7 @@ def _does_not_come(snapshot: Snapshot, workload: Workload, now: datetime) -> boo
 
 def _reason(snapshot: Snapshot, decision: Decision, now: datetime, retired: tuple[Retirement, ...]) -> str:
     """Say why the step was decided on, what holds it up, and whatever else is not as it should be."""
-    said = [decision.message, decision.hindrance, secret_is_gone(snapshot, now)]
+    said = [decision.message, decision.hindrance, secret_is_gone(snapshot, now), passed_over(snapshot, now)]
     if (
         is_refused(snapshot) or _is_unproven(snapshot, now, retired)
     ) and decision.fact != stored_token_is_dead.__name__:

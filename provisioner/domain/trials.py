@@ -16,8 +16,9 @@ def next_trial(snapshot: Snapshot, trial: Trial) -> datetime | None:
         case TrialResult.NO_ANSWER:
             return trial.tried_at
         case TrialResult.WORKS:
-            # a token that its list does not show lives by its trials alone
-            return None if snapshot.current else trial.tried_at + token.drift_interval
+            # a token that its list does not show lives by its trials alone, and one that was turned away may be dead
+            is_settled = snapshot.current is not None and not passed_over_by(snapshot)
+            return None if is_settled else trial.tried_at + token.drift_interval
         case TrialResult.REFUSED if snapshot.current is None:
             return None
         case TrialResult.REFUSED:
@@ -48,10 +49,28 @@ def proves_by_use(snapshot: Snapshot, record: Record) -> bool:
     list knows nothing of a string that somebody has edited.
     """
     listing = snapshot.listings.get(record.issuer)
-    return (isinstance(listing, Listing) and listing.proves_by_use) or any(
-        isinstance(asked, Listing) and asked.credential != record.rotation_id
-        for asked in map(snapshot.listings.get, snapshot.token.credential_of)
+    return (isinstance(listing, Listing) and listing.proves_by_use) or bool(passed_over_by(snapshot))
+
+
+def passed_over_by(snapshot: Snapshot) -> tuple[str, ...]:
+    """Name the issuers that gave their list to another credential, although they are to be called with the stored one.
+
+    Either they turned it away, or it was not stored yet when they were asked.
+    """
+    record, asked = snapshot.record, snapshot.listings
+    if record is None:
+        return ()
+    return tuple(
+        name
+        for name in snapshot.token.credential_of
+        if isinstance(listing := asked.get(name), Listing) and listing.credential != record.rotation_id
     )
+
+
+def may_be_edited(snapshot: Snapshot) -> bool:
+    """Tell whether the stored credential was turned away, and has not been seen to work since it is stored."""
+    trial = _trial(snapshot)
+    return bool(passed_over_by(snapshot)) and (trial is None or trial.result is not TrialResult.WORKS)
 
 
 def is_refused(snapshot: Snapshot) -> bool:

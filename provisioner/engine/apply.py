@@ -9,13 +9,13 @@ from provisioner.domain.decide import decide
 from provisioner.domain.errors import (
     AttemptFailedError,
     ConflictError,
+    IssuerRefusedError,
     IssuerUnavailableError,
     ProvisionerError,
     StoreUnavailableError,
 )
 from provisioner.domain.memory import Memory, TrialResult
-from provisioner.domain.model import IssuedToken, ManagedToken, Stored
-from provisioner.domain.secret import SecretText
+from provisioner.domain.model import IssuedToken, ManagedToken, Record, Stored
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Amend, Confirm, Copy, Decision, Effect, Mint, Notify, Restart, Revoke, TryStored
 from provisioner.domain.trials import refusal_is_certain_at
@@ -112,7 +112,7 @@ def _try_stored(world: World, snapshot: Snapshot, step: TryStored) -> Applied:
     record, now = step.record, world.clock.now
     try:
         works = world.issuers[record.issuer].prove(record.token, record.token_id) and _is_taken(
-            world, snapshot.token, record.token
+            world, snapshot.token, record
         )
     except IssuerUnavailableError as error:
         memory = recollection.tried(
@@ -135,10 +135,22 @@ def _try_stored(world: World, snapshot: Snapshot, step: TryStored) -> Applied:
     return Applied(memory=memory)
 
 
-def _is_taken(world: World, token: ManagedToken, string: SecretText) -> bool:
-    """Tell whether one of the issuers that are called with a token takes it: all would hardly be wrong."""
-    names = token.credential_of
-    return not names or any(world.issuers[name].accepts(string) for name in names)
+def _is_taken(world: World, token: ManagedToken, record: Record) -> bool:
+    """Tell whether one of the issuers that are called with a token takes it: all would hardly be wrong.
+
+    While some say nothing, the no of the one that issued it is enough.
+    """
+    refused, silent = set[str](), None
+    for name in token.credential_of:
+        try:
+            if world.issuers[name].accepts(record.token):
+                return True
+            refused.add(name)
+        except (IssuerUnavailableError, IssuerRefusedError) as error:
+            silent = error
+    if silent is not None and record.issuer not in refused:
+        raise silent
+    return not token.credential_of
 
 
 def _amend(world: World, snapshot: Snapshot, decision: Decision, step: Amend) -> Applied:

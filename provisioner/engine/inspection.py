@@ -73,7 +73,7 @@ def _issuer(world: World, name: str, tokens: Sequence[ManagedToken]) -> Iterator
     refused = None
     if credential is not None:
         refused = _refused(world, credential) if listing.credential is None else None
-        message += f"; {_called(credential, listing)}"
+        message += f"; {_called(credential, listing, turned_away=refused is not None)}"
     yield Inspected(kind="issuer", name=name, ok=True, message=message)
     for warning in (*listing.warnings, *filter(None, [refused, _wrong_clock(listing)])):
         yield Inspected(kind="issuer", name=name, ok=False, message=warning)
@@ -88,10 +88,12 @@ def _wrong_clock(listing: Listing) -> str | None:
     return f"its clock is {ahead}: let NTP put right whichever is wrong"
 
 
-def _called(token: ManagedToken, listing: Listing) -> str:
+def _called(token: ManagedToken, listing: Listing, *, turned_away: bool) -> str:
     """Say with which credential an issuer was called."""
     if listing.credential is not None:
         return f"called with its managed token {token.name}"
+    if turned_away:
+        return f"called with what a copy of {token.name} holds, or with the initial credential"
     return f"called with the initial credential: take it away once {token.name} is stored and used"
 
 

@@ -22,6 +22,7 @@ from provisioner.domain.slots import requests_kept
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Mint
 from provisioner.domain.timing import whole_seconds
+from provisioner.domain.trials import is_refused_for_good
 from provisioner.domain.unlisted import is_near_its_end, last_listed, unseen_predecessors
 from provisioner.engine.gather import list_tokens
 from provisioner.engine.world import World
@@ -301,9 +302,10 @@ class Rotation:
 
 
 def _is_pressing(snapshot: Snapshot, now: datetime) -> bool:
-    """Tell whether the stored token is dead, or so near its end that its successor can wait for nobody."""
-    current = snapshot.current
-    return (current is not None and not current.is_live(now)) or is_near_its_end(snapshot, now)
+    """Tell whether no stored token works, or it is so near its end that its successor can wait for nobody."""
+    current, is_stored = snapshot.current, snapshot.record is not None
+    is_dead = (current is not None and not current.is_live(now)) or is_refused_for_good(snapshot)
+    return not is_stored or is_dead or is_near_its_end(snapshot, now)
 
 
 def _live_rotations(snapshot: Snapshot, now: datetime) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ and must not hang on ours as its context. Of what the server says, no word is to
 import re
 from datetime import timedelta
 from http import HTTPStatus
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -51,6 +52,7 @@ class HttpApi:
             transport=transport,
             follow_redirects=False,  # a credential must not follow a redirect
             trust_env=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # a session of one token would prove another
             headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "token-provisioner"},
         )
 

@@ -75,7 +75,7 @@ def refusal(answer: Answer, words: str, call: Call, place: str, host: str) -> Pr
         refused = f"{host} refuses the credential (401){because}"
         kind, said = CredentialRefusedError, f"{place}: {refused}: put a live one in its place"
     elif status == HTTPStatus.FORBIDDEN:
-        kind, said = IssuerRefusedError, f"{place}: denied (403){because}: its credential needs {call.right}"
+        kind, said = CredentialRefusedError, f"{place}: denied (403){because}: its credential needs {call.right}"
     elif status in _NOT_NOW:
         kind, said = IssuerUnavailableError, f"{said}: it is tried again"
     elif HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -43,7 +43,9 @@ class Patience(threading.local):
 class PatientTransport(httpx.BaseTransport):
     """A pool of HTTP/1.1 connections for httpx; httpcore's errors come out as they are.
 
-    Nothing is sent twice, and nothing of the environment gets in: no proxy, no certificate.
+    Nothing is sent twice, and nothing of the environment gets in: no proxy, no certificate. An answer that was there
+    before its request is none: a server, or what stands between, that answers once too often must not give one token
+    to two names.
     """
 
     def __init__(self, patience: Patience, trust: ssl.SSLContext | None) -> None:
@@ -72,6 +74,10 @@ class PatientTransport(httpx.BaseTransport):
                 extensions={"timeout": {"pool": self._patience.left(httpcore.PoolTimeout)}},
             )
         )
+        stream = answer.extensions["network_stream"]
+        if isinstance(stream, _Stream) and not stream.has_read:
+            answer.close()
+            raise httpcore.RemoteProtocolError("the answer was there before the request")
         return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), request=request)
 
     def close(self) -> None:
@@ -118,15 +124,19 @@ class _Stream(httpcore.NetworkStream):
 
     def __init__(self, inner: httpcore.NetworkStream, patience: Patience) -> None:
         self._inner, self._patience = inner, patience
+        self.has_read = False
+        """Whether anything was read since the last write: else what follows is left over from the answer before."""
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         """Read what is there."""
         del timeout
+        self.has_read = True
         return self._inner.read(max_bytes, self._patience.left(httpcore.ReadTimeout))
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         """Write it all."""
         del timeout
+        self.has_read = False
         self._inner.write(buffer, self._patience.left(httpcore.WriteTimeout))
 
     def start_tls(

@@ -211,6 +211,8 @@ class ManagementApiIssuer:
             raise IssuerRefusedError(
                 f"{doing} at {self._name}: the answer was not understood: {shown}: is the address right?"
             )
+        if shown.token_id != token_id:
+            raise IssuerRefusedError(f"{doing} at {self._name}: another token was shown: is the address right?")
         return self._issued(shown)
 
     def _is_gone(self, token_id: str) -> bool:

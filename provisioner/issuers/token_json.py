@@ -35,6 +35,7 @@ _CREATED: Final = ("createdat", "created")
 _EXPIRES: Final = ("expiresat", "expires", "expiry", "expiration", "expirationtime")
 _REVOKED: Final = ("revokedat", "revoked", "deletedat")
 _LIST_WRAPPERS: Final = ("tokens", "managementtokens", "items", "data", "result")
+_ERRORS: Final = ("error", "errors")
 _CREATE_WRAPPERS: Final = (*_LIST_WRAPPERS, "token", "managementtoken", "tokeninfo", "details", "metadata")
 KNOWN_SHAPE: Final = re.compile(r"(?:M\.V\d+\.|apiv\d+_)[!-~]+")
 _SENDABLE: Final = re.compile(r"[!-~]+")
@@ -77,10 +78,13 @@ def listed_tokens(document: object) -> tuple[ParsedToken, ...]:
 def array_of_tokens(document: object) -> tuple[ParsedToken, ...]:
     """Read a list of tokens of which at least that is sure: it is one. Raises UnreadableOutputError.
 
-    What is no list must not read as an empty one: of tokens that it lacks nothing would be known any more.
+    What is no list must not read as an empty one, nor what came with an error as a whole one: of tokens that it lacks
+    nothing would be known any more.
     """
-    wraps_array = isinstance(document, Mapping) and any(isinstance(value, list) for value in document.values())
-    if document is not None and not isinstance(document, list) and not wraps_array:
+    entries = document.items() if isinstance(document, Mapping) else ()
+    wraps_array = any(isinstance(value, list) for key, value in entries if _bare(key) not in _ERRORS)
+    has_failed = any(value for key, value in entries if _bare(key) in _ERRORS)
+    if document is not None and not isinstance(document, list) and (has_failed or not wraps_array):
         keys = f"; keys seen: {_shown(sorted(document))}" if isinstance(document, Mapping) else ""
         raise UnreadableOutputError(f"the list is a {type(document).__name__}, not an array of objects{keys}")
     return listed_tokens(document)
@@ -182,16 +186,17 @@ def parsed_token(fields: Mapping[str, object], secret: SecretText | None = None)
 
 
 def _permissions(value: object) -> frozenset[Permission] | None:
-    """Read ``[{action, resource}]`` in any order; actions that we do not know are kept as they are."""
+    """Read ``[{action, resource}]`` in any order, actions in any case; those that we do not know are kept."""
     if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
         return None
     pairs = [(item.get("action"), item.get("resource")) for item in value]
     read = frozenset(
-        Permission(action=action, resource=resource)
+        Permission(action=action.lower(), resource=resource)
         for action, resource in pairs
         if isinstance(action, str) and isinstance(resource, str)
     )
-    return read if len(read) == len(set(map(repr, pairs))) else None
+    are_read = all(isinstance(part, str) for pair in pairs for part in pair)
+    return read if are_read else None
 
 
 def _secret(fields: Mapping[str, object]) -> SecretText | None:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import create_model
@@ -65,7 +65,7 @@ def look_up(content: Mapping[str, Any], built_in: Mapping[str, Collection[str]])
 
 def installed_kind(section: str, name: str, built_in: Collection[str]) -> Kind:
     """Load the kind of that type; raises ConfigurationError saying why there is none, and what to do."""
-    there = entry_points(group=_FAMILIES[section].group)
+    there = _offers(section)
     offers = [entry for entry in there if entry.name == name]
     if not offers:
         own = ", ".join(repr(each) for each in built_in)
@@ -79,6 +79,18 @@ def installed_kind(section: str, name: str, built_in: Collection[str]) -> Kind:
         whose = " and ".join(sorted(_package(entry) for entry in offers))
         raise ConfigurationError(f"type {name!r} is brought by {whose}: uninstall all of them but one")
     return _kind(section, offers[0])
+
+
+def _offers(section: str) -> EntryPoints:
+    """Give what all packages bring; one whose own description is damaged makes it unreadable."""
+    try:
+        return entry_points(group=_FAMILIES[section].group)
+    except (ValueError, TypeError, AttributeError, OSError) as error:
+        failure = type(error).__name__
+    raise ConfigurationError(
+        f"{section}: what installed packages bring cannot be read ({failure}): one has a damaged entry_points.txt, "
+        "install it anew"
+    )
 
 
 def _kind(section: str, entry: EntryPoint) -> Kind:
@@ -103,7 +115,7 @@ def _loaded(entry: EntryPoint) -> tuple[object, str | None]:
     """Give what an entry point names, or why it cannot be had."""
     try:
         return entry.load(), None
-    except Exception as error:  # noqa: BLE001  # the code of others, in its first run here, may fail in any way
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # the code of others may fail in any way, or want to end us
         return None, f"{type(error).__name__}: {scrub(str(error), longest_word=LONGEST_PLAIN_WORD)}"
 
 
@@ -111,11 +123,15 @@ def _model(name: str, kind: Kind) -> type[Section]:
     """Give the shape of a kind's settings with its own ``type``, by which pydantic tells it from others."""
     family: type[Section] = kind.settings
     own_type: Any = Literal[name]
-    return create_model(family.__name__, __base__=family, __module__=family.__module__, type=(own_type, ...))
+    try:
+        return create_model(family.__name__, __base__=family, __module__=family.__module__, type=(own_type, ...))
+    except Exception as error:  # noqa: BLE001  # the code of others runs here, too
+        failure = type(error).__name__
+    raise ConfigurationError(f"type {name!r} is not usable: its settings fail ({failure}); have its authors mend it")
 
 
 def _taken_over(section: str, built_in: Collection[str]) -> Iterator[str]:
-    for entry in entry_points(group=_FAMILIES[section].group):
+    for entry in _offers(section):
         if entry.name in built_in:
             why = f"{_package(entry)} brings a kind named {entry.name!r}, which is built in"
             yield f"{section}: {why} and cannot be taken over: uninstall it, or rename its entry point"

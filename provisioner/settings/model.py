@@ -77,6 +77,8 @@ def _absolute_url(value: str) -> str:
         raise ValueError("must be a URL that begins with https:// or http://")
     if "@" in rest.partition("/")[0]:
         raise ValueError("must not hold a user name or password")
+    if "?" in rest or "#" in rest:
+        raise ValueError("must end with its path: what follows '?' or '#' would swallow the paths of our requests")
     return value.rstrip("/")
 
 

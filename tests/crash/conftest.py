@@ -10,8 +10,8 @@ from provisioner.simulators.management_api import ManagementApi
 from provisioner.simulators.openbao import OpenBao
 from tests.crash.proxy import a_proxy
 from tests.crash.scene import NAME, Around, Beginning, Scene, a_scene
-from tests.crash.zygote import a_zygote
 from tests.switchboard import Switchboard
+from tests.zygote import a_zygote
 
 
 @pytest.fixture(scope="session")

@@ -21,9 +21,9 @@ from provisioner.simulators.openbao import OpenBao
 from tests.builders import uid
 from tests.crash.leaks import leaks, stored_strings, versions
 from tests.crash.proxy import Proxy
-from tests.crash.zygote import Started, Zygote
 from tests.site import Ran, Site, a_site
 from tests.switchboard import Switchboard
+from tests.zygote import Started, Zygote
 
 NAME: Final = "telegraf"
 OWNER: Final = Owner("e2e", NAME)

@@ -50,6 +50,8 @@ def test_missing_files(site: Site) -> None:
     del site.content["issuers"]["cluster"]["config"]
     site.content["stores"]["vault"]["ca_cert"] = "/nowhere/ca.pem"
     clear(site.run("once"), 2, "stores.vault.ca_cert", "/nowhere/ca.pem does not exist")
+    site.content["stores"]["vault"]["ca_cert"] = "x" * 300
+    clear(site.run("once"), 2, "stores.vault.ca_cert", "cannot be looked at (File name too long)")
     del site.content["stores"]["vault"]["ca_cert"]
     (site.folder / "vault-token").unlink()
     clear(site.run("once"), 1, "vault-token cannot be read")

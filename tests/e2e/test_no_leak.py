@@ -20,6 +20,7 @@ TOKENS, ROTATIONS = 8, 25
 SHORTEST_PART = 12
 
 
+@pytest.mark.slow
 def test_two_hundred_rotations_leak_nothing(
     tmp_path: Path, openbao: OpenBao, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from tests.builders import NOW
+from tests.fakes.silence import unmoved
 
 
 class FakeClock:
@@ -13,7 +14,7 @@ class FakeClock:
         self.current = now
         self.elapsed = 0.0
         self.sleeps: list[timedelta] = []
-        self.on_sleep: Callable[[], None] = lambda: None
+        self.on_sleep: Callable[[], None] = unmoved
 
     def now(self) -> datetime:
         """Give the time it was set to."""

@@ -7,6 +7,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
+from tests.fakes.silence import unmoved_by
+
 
 class Fault(StrEnum):
     """The ways in which one call can go wrong."""
@@ -30,7 +32,7 @@ class Faults:
     queues: dict[str, list[Fault]] = field(default_factory=dict)
     always: dict[str, Fault] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
-    before_call: Callable[[str], None] = field(default=lambda _: None)
+    before_call: Callable[[str], None] = field(default=unmoved_by)
 
     def add(self, operation: str, *faults: Fault) -> None:
         """Let the next calls of an operation go wrong."""

@@ -19,6 +19,7 @@ from provisioner.issuers.credential import authorised
 from provisioner.ports.clock import Clock
 from provisioner.ports.credential import Credential, Presented
 from tests.fakes.faults import SLOW_BY, Fault, Faults
+from tests.fakes.silence import unmoved_by, unmoved_by_both
 
 
 @dataclass(slots=True)
@@ -53,13 +54,13 @@ class FakeIssuer:
     late: list[CreateRequest] = field(default_factory=list)
     changes: int = 0
     """How often anything changed here, by whomever."""
-    on_create: Callable[[CreateRequest], None] = field(default=lambda _: None)
-    on_prove: Callable[[str], None] = field(default=lambda _: None)
+    on_create: Callable[[CreateRequest], None] = field(default=unmoved_by)
+    on_prove: Callable[[str], None] = field(default=unmoved_by)
     """Told of a token that was proven."""
-    on_revoke: Callable[[IssuedToken], None] = field(default=lambda _: None)
-    on_admit: Callable[[str, Presented], None] = field(default=lambda *_: None)
+    on_revoke: Callable[[IssuedToken], None] = field(default=unmoved_by)
+    on_admit: Callable[[str, Presented], None] = field(default=unmoved_by_both)
     """Told of its name, and of who was let in."""
-    on_amend: Callable[[IssuedToken], None] = field(default=lambda _: None)
+    on_amend: Callable[[IssuedToken], None] = field(default=unmoved_by)
 
     def list(self) -> Listing:
         """See the port."""
@@ -72,7 +73,7 @@ class FakeIssuer:
     def _listed(self) -> Listing:
         until = self.clock.now() - self.stale
         seen = tuple(
-            replace(token, revoked_at=token.revoked_at if token.revoked_at and token.revoked_at <= until else None)
+            token if token.revoked_at is None or token.revoked_at <= until else replace(token, revoked_at=None)
             for token in self.tokens.values()
             if token.created_at is None or token.created_at <= until
         )

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from provisioner.domain.errors import OutcomeUnknownError, ProvisionerError, StoreRefusedError, StoreUnavailableError
@@ -22,6 +23,7 @@ from provisioner.stores.aws_secrets_manager import AwsSecretsManagerStore
 from provisioner.stores.aws_wire import CURRENT, PENDING, Description, Landed, Version, Wire
 from provisioner.stores.pace import Pace
 from tests.fakes.faults import SLOW_BY, Fault
+from tests.fakes.silence import unmoved
 from tests.fakes.store import Document, FakeStore
 
 _REJECTED: dict[str, type[RejectedError]] = {
@@ -35,7 +37,7 @@ _SECOND = timedelta(seconds=1)
 class StagedStore(FakeStore):
     """The service, as tests and people see it; ``process`` gives a process's store on it."""
 
-    on_restored: Callable[[], None] = field(default=lambda: None)
+    on_restored: Callable[[], None] = field(default=unmoved)
     """Told when a deleted secret was restored: AWS takes no other write of it, and shows what it held until then."""
     processes: dict[int, "Process"] = field(default_factory=dict)
     service: SecretsManager = field(init=False)
@@ -218,7 +220,7 @@ class _StagedWire(Wire):
         service, unanswered = self._service, OutcomeUnknownError if decides else StoreUnavailableError
         fault = service.faults.next(called)
         if fault is Fault.LATE:
-            service.late.append(lambda: self._arrive(operation, request))
+            service.late.append(partial(self._arrive, operation, request))
             raise unanswered(f"the staged store did not answer to {called}")
         if fault is Fault.REFUSED:
             raise StoreRefusedError(f"the staged store denies {called}")

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from provisioner.domain.errors import (
     ConflictError,
@@ -11,10 +12,11 @@ from provisioner.domain.errors import (
     StoreUnavailableError,
 )
 from provisioner.domain.mark import Owner
-from provisioner.domain.model import Destination, Record, Reservation, Stored
+from provisioner.domain.model import Content, Destination, Record, Reservation, Stored
 from provisioner.domain.record import read_document, to_document
 from provisioner.ports.clock import Clock
 from tests.fakes.faults import SLOW_BY, Fault, Faults
+from tests.fakes.silence import unmoved, unmoved_by
 
 Document = dict[str, object]
 
@@ -40,10 +42,11 @@ class FakeStore:
     late: list[Callable[[], object]] = field(default_factory=list)
     changes: int = 0
     """How often anything changed here, by whomever."""
-    on_preflight: Callable[[], None] = field(default=lambda: None)
-    on_person: Callable[[], None] = field(default=lambda: None)
-    on_path: Callable[[str], None] = field(default=lambda _: None)
+    on_preflight: Callable[[], None] = field(default=unmoved)
+    on_person: Callable[[], None] = field(default=unmoved)
+    on_path: Callable[[str], None] = field(default=unmoved_by)
     """Told of each read and write with its path, such as ``read influx/telegraf``."""
+    _contents: dict[int, tuple[Document | None, Owner, Destination, tuple[Content, bool]]] = field(default_factory=dict)
 
     def preflight(self, destination: Destination) -> None:
         """See the port."""
@@ -79,7 +82,7 @@ class FakeStore:
         self.on_path(f"write {destination.path}")
         document = to_document(content, owner, destination)
         if fault is Fault.LATE:
-            self.late.append(lambda: self._put(destination.path, document, expected))
+            self.late.append(partial(self._put, destination.path, document, expected))
             raise OutcomeUnknownError("the fake store did not answer")
         if fault in {Fault.BEFORE, Fault.REFUSED}:
             self._fail(fault)
@@ -136,7 +139,7 @@ class FakeStore:
         self._fail_at(destination)
         versions = self.versions.get(destination.path, [])
         document, written_at = versions[-1] if versions else (None, None)
-        content, faithful = read_document(document, owner, destination)
+        content, faithful = self._content_of(document, owner, destination)
         return Stored(
             destination=destination,
             revision=str(len(versions)),
@@ -144,6 +147,18 @@ class FakeStore:
             written_at=written_at,
             faithful=faithful,
         )
+
+    def _content_of(self, document: Document | None, owner: Owner, destination: Destination) -> tuple[Content, bool]:
+        """Read a document, each only once: nothing changes one that was written."""
+        kept = self._contents.get(id(document))
+        if kept is None or kept[0] is not document or kept[1] != owner or kept[2] is not destination:
+            kept = self._contents[id(document)] = (
+                document,
+                owner,
+                destination,
+                read_document(document, owner, destination),
+            )
+        return kept[3]
 
     def _put(self, path: str, document: Document, expected: str) -> bool:
         versions = self.versions.setdefault(path, [])

@@ -26,10 +26,14 @@ class Pods:
     generation: int = 1
 
 
+def nothing() -> None:
+    """Read no token."""
+
+
 class FakeWorkloads:
     """The Workloads port. A changed template is rolled out at once, unless ``holds_still``."""
 
-    def __init__(self, reads: Callable[[], str | None] = lambda: None) -> None:
+    def __init__(self, reads: Callable[[], str | None] = nothing) -> None:
         """Take what a pod reads when it starts: the id of the stored token."""
         self.faults, self._reads = Faults(), reads
         self.there: dict[Workload, Pods] = {}

@@ -29,6 +29,7 @@ from tests.http_issuers import (
     minted,
     unknown,
     well,
+    wire_token,
 )
 
 # --- statuses -----------------------------------------------------------------------------------------
@@ -51,7 +52,7 @@ def expected_of(kind: str, operation: str, status: int) -> Expected:
     special = SPECIAL.get((kind, operation), {})
     if status in special:
         return special[status]
-    if status == 401:
+    if status in {401, 403}:  # another credential may be another kind of token
         return CredentialRefusedError
     if status in NOT_NOW:
         return IssuerUnavailableError
@@ -94,6 +95,8 @@ BODIES: dict[str, Reply] = {
     "a number": reply(200, 17),
     "a text": reply(200, '"token"'),
     "an error": reply(200, {"code": 500, "message": "no"}),
+    "errors, and nothing": reply(200, {"data": None, "errors": [{"message": "no"}]}),
+    "no errors": reply(200, {"errors": []}),
     "no object": reply(200, {}),
     "texts": reply(200, ["7", "8"]),
     "tokens without an id": reply(200, [{"description": "x"}]),
@@ -114,6 +117,22 @@ def test_yes_that_is_not_understood(kind: str, operation: str, body: str) -> Non
         expected = IssuerRefusedError if operation in READ_BY else TokenUnreadableError
         assert ending(issuer, operation) is expected
         assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_list_that_came_with_an_error_is_no_list(kind: str) -> None:
+    """What is there beside an error may be a part: of the rest nothing would be known any more."""
+    tokens = [wire_token(kind)]
+    with facing(kind, reply(200, {"tokens": tokens, "errors": [{"message": "no"}]})) as (_, issuer):
+        assert ending(issuer, "list") is IssuerRefusedError
+    with facing(kind, reply(200, {"tokens": tokens, "errors": []})) as (_, issuer):
+        assert ending(issuer, "list") is None
+
+
+def test_proof_is_of_the_token_that_was_asked_for() -> None:
+    """Another token that is shown in its place says nothing about it."""
+    with facing(KINDS[1], reply(200, wire_token(KINDS[1], id="8"))) as (_, issuer):
+        assert ending(issuer, "prove") is IssuerRefusedError
 
 
 LOST: dict[str, object] = {

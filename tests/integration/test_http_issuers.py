@@ -138,9 +138,9 @@ def test_management_api_asks_with_permissions_and_expiry() -> None:
 
 
 def test_management_api_lists_what_it_shows() -> None:
-    """Ids are texts or numbers, times nanoseconds, permissions in any order, and what is not understood is none."""
+    """Ids are texts or numbers, times nanoseconds, permissions in any order and case; the rest is none."""
     kind = "influxdb-management-api"
-    odd = [{"action": "grant", "resource": "x", "more": 1}, *reversed(AS_JSON)]
+    odd = [{"action": "grant", "resource": "x", "more": 1}, {"action": "Write", "resource": "mydb"}, *AS_JSON]
     rows: list[dict[str, Any]] = [
         wire_token(kind, revokedAt="2026-06-01T13:00:00.5Z"),
         {"id": 8, "description": "", "permissions": odd, "accountId": "a", "expiresAt": None},
@@ -160,14 +160,15 @@ def test_management_api_lists_what_it_shows() -> None:
 # --- credentials --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize(("kind", "operation"), [one for one in EVERY if one[1] in {"list", "create", "revoke"}])
-def test_next_credential_is_tried_after_a_401(kind: str, operation: str) -> None:
-    """A credential that nobody knows is followed by the next; the request is sent once with each."""
+def test_next_credential_is_tried_after_a_refusal(kind: str, operation: str, status: int) -> None:
+    """A credential that nobody knows, or that may not do it, is followed by the next; it is sent once with each."""
     good = well(kind)
     given = Given((("old-one", uid(1)), ("new-one", uid(2)), ("never", None)))
 
     def answer(asked: Asked) -> Reply:
-        return good(asked) if asked.token == "new-one" else reply(401, {"error": "not authenticated"})
+        return good(asked) if asked.token == "new-one" else reply(status, {"error": "no"})
 
     with ScriptedServer(answer) as server, closing(an_issuer(kind, server.url, credential=given)) as issuer:
         listing = OPERATIONS[operation](issuer)

@@ -477,6 +477,7 @@ def test_check_fails_where_the_stored_one_was_refused() -> None:
     rig.store.put_by_hand(PLACE.path, dict(rig.store.document(PLACE.path) or {}) | {"token": "nobody's"})
     (called, refused) = lines_of(rig)
     assert called[0]
+    assert called[1].endswith("called with what a copy of telegraf holds, or with the initial credential")
     assert not refused[0]
     assert refused[1].startswith("the managed token telegraf is stored, and was refused")
     rig.invariants.requests_forgotten = True

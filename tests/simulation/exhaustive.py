@@ -1,7 +1,8 @@
 """Every schedule of one rotation by two replicas, within bounds: orders of their calls, deaths, faults and pauses.
 
-The search goes depth first over prefixes of choices, and runs each anew from the beginning: a replica stands in the
-middle of real code and cannot be copied. A state that was seen before is not entered again. Two states are one when
+The search goes depth first over prefixes of choices. Each begins with a copy of what lies some steps back, and repeats
+those steps. In it a replica in the middle of its pass begins anew, since real code cannot be copied, and is told what
+the original was told (``tape``). A state that was seen before is not entered again. Two states are one when
 the world, the time, what each replica remembers and what each has been told since it began are the same.
 
 ``python -m tests.simulation.exhaustive`` prints what was explored.
@@ -15,13 +16,17 @@ from typing import Final
 from provisioner.domain.model import Trigger
 from tests.builders import DAY, HOUR, a_token
 from tests.fakes.faults import Fault
+from tests.fakes.staged_store import StagedStore
 from tests.rig import Rig, provisioned
+from tests.simulation.copies import Copies
 from tests.simulation.stage import FAULTS, STORE_CALLS, Replica, Stage
 
 PAUSE: Final = 2 * HOUR
 """Longer than quiet period and overlap: whoever is left standing so long finds that the other one has swept."""
 Choice = tuple[str, int, str]
 """What it uses up, whose turn it is, and what that replica does."""
+FEW: Final = 6
+"""So many steps are sooner done again than copied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +77,22 @@ class Explored:
     """How much was seen."""
 
     schedules: int = 0
-    """Runs from the beginning to an end, or to a state seen before."""
-    states: int = 0
+    """Runs to an end, or to a state seen before."""
+    seen: set[int] = field(default_factory=set, repr=False)
+    """The states, by their keys."""
     ends: int = 0
     """Different states in which nobody had anything left to do; from each, everything came to rest."""
     rested: set[int] = field(default_factory=set, repr=False)
     """The worlds from which that was seen: at rest every process begins anew, so that nothing else counts."""
+
+    @property
+    def states(self) -> int:
+        """How many different ones."""
+        return len(self.seen)
+
+    def told(self) -> str:
+        """Give it in a line."""
+        return f"{self.schedules} runs, {self.states} states, {self.ends} ends"
 
 
 class Play:
@@ -89,8 +104,13 @@ class Play:
         self.stage.notice = self._remember
         self._passes = [1, 1]
         self._switches, self._last = bound.switches, -1
-        self._hashes: dict[str, tuple[int, int]] = {}
+        self._hashes: dict[str, tuple[object, int]] = {}
         self._left = {"die": bound.deaths, "fail": bound.faults, "pause": bound.pauses}
+
+    def copies(self) -> Copies["Play"] | None:
+        """Give a way to have copies of it, if that can be."""
+        self.stage.rig.events.clear()  # checked, and of no further use
+        return Copies(self, self._scenario, self._bound) if self.stage.can_be_copied() else None
 
     def choices(self) -> list[Choice]:
         """Give everything that can happen now."""
@@ -152,6 +172,7 @@ class Play:
         """Give what makes this state differ from others."""
         rig = self.stage.rig
         replicas = tuple((one.call, one.is_busy, one.history) for one in self.stage.replicas)
+        memories = tuple(self._hashed(f"memory {number}", memory) for number, memory in enumerate(rig.memories))
         late = (len(rig.store.late), tuple(request.description for request in rig.issuer.late))
         left = (
             tuple(self._passes),
@@ -159,7 +180,7 @@ class Play:
             self._switches,
             self._last if self._switches is not None else 0,
         )
-        return hash((self.world(), replicas, repr(rig.memories), late, left))
+        return hash((self.world(), replicas, memories, late, left))
 
     def _remember(self, replica: Replica) -> None:
         """What a call is answered follows from what the world is like now."""
@@ -173,29 +194,47 @@ class Play:
         return hash((self.stage.rig.clock.now(), self._stored(), self._issued()))
 
     def _stored(self) -> int:
-        return hash(repr(self.stage.rig.store.state()))
+        store = self.stage.rig.store
+        if isinstance(store, StagedStore):  # its processes see things though nothing changes
+            return hash(repr(store.state()))
+        return self._hashed("stored", store.state(), store.changes)
 
     def _issued(self) -> int:
-        issuer = self.stage.rig.issuer
-        return self._hashed("issued", issuer.changes, issuer.tokens)
+        rig = self.stage.rig
+        issuers = {"issued": rig.issuer, "issued before": rig.former}
+        return hash(tuple(self._hashed(name, issuer.tokens, issuer.changes) for name, issuer in issuers.items()))
 
-    def _hashed(self, what: str, changes: int, content: object) -> int:
-        """Give the hash of a content that has been changed so often, worked out once."""
-        kept = self._hashes.get(what)
-        if kept is None or kept[0] != changes:
-            kept = self._hashes[what] = changes, hash(repr(content))
+    def _hashed(self, what: str, content: object, changes: int | None = None) -> int:
+        """Give the hash of a content, worked out once for so many changes, or, where it cannot change, once."""
+        kept, state = self._hashes.get(what), content if changes is None else changes
+        if kept is None or (kept[0] is not state and (changes is None or kept[0] != state)):
+            kept = self._hashes[what] = state, hash(repr(content))
         return kept[1]
 
 
-def explore(scenario: Scenario, bound: Bound) -> Explored:
-    """Run every schedule; an invariant that breaks is raised with the trace."""
-    explored, seen = Explored(), set[int]()
-    prefixes: list[tuple[Choice, ...]] = [()]
-    while prefixes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """Where a schedule leaves one that ran before it."""
+
+    copies: Copies[Play]
+    """What lies some steps back."""
+    prefix: tuple[Choice, ...] = ()
+    """The choices from there on."""
+
+
+def explore(scenario: Scenario, bound: Bound, *, few: int = FEW) -> Explored:
+    """Run every schedule; an invariant that breaks is raised with the trace.
+
+    So ``few`` steps are done again, more are copied.
+    """
+    explored = Explored()
+    left = [Branch(copies=Copies(Play(scenario, bound), scenario, bound))]
+    while left:
         explored.schedules += 1
-        play, prefix = Play(scenario, bound), prefixes.pop()
+        branch = left.pop()
+        play = branch.copies.fresh()
         try:
-            _follow(play, prefix, prefixes, seen, explored)
+            _follow(play, branch, left, explored, few)
         except AssertionError as error:
             trace = "\n".join(play.stage.trace)
             raise AssertionError(
@@ -204,24 +243,24 @@ def explore(scenario: Scenario, bound: Bound) -> Explored:
     return explored
 
 
-def _follow(
-    play: Play, prefix: tuple[Choice, ...], prefixes: list[tuple[Choice, ...]], seen: set[int], explored: Explored
-) -> None:
+def _follow(play: Play, branch: Branch, left: list[Branch], explored: Explored, few: int) -> None:
     """Replay a prefix and go on to its first end, leaving the other choices on the way for later."""
+    copies, prefix = branch.copies, branch.prefix
     for choice in prefix:
         play.take(choice)
-    while (key := play.key()) not in seen:
-        seen.add(key)
-        explored.states += 1
+    while (key := play.key()) not in explored.seen:
+        explored.seen.add(key)
         choices = play.choices()
         if not choices:
             explored.ends += 1
             _rest(play, explored)
             return
-        first = choices[0]
-        prefixes += [(*prefix, other) for other in choices[1:]]
-        prefix = (*prefix, first)
-        play.take(first)
+        here = play.copies() if len(prefix) >= few else None
+        if here is not None:
+            copies, prefix = here, ()
+        left += [Branch(copies=copies, prefix=(*prefix, other)) for other in choices[1:]]
+        prefix = (*prefix, choices[0])
+        play.take(choices[0])
 
 
 def _rest(play: Play, explored: Explored) -> None:
@@ -275,6 +314,6 @@ STAGED_BOUNDS: Final = (
 if __name__ == "__main__":
     for scenario in SCENARIOS:
         for bound in BOUNDS:
-            sys.stdout.write(f"{scenario.name}; {bound.name}: {explore(scenario, bound)}\n")
+            sys.stdout.write(f"{scenario.name}; {bound.name}: {explore(scenario, bound).told()}\n")
     for bound in STAGED_BOUNDS:
-        sys.stdout.write(f"{STAGED.name}; {bound.name}: {explore(STAGED, bound)}\n")
+        sys.stdout.write(f"{STAGED.name}; {bound.name}: {explore(STAGED, bound).told()}\n")

@@ -7,6 +7,7 @@ Who goes on, dies, or has a call go wrong is for others to say: a seed (``walk``
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from greenlet import getcurrent, greenlet
@@ -14,7 +15,10 @@ from greenlet import getcurrent, greenlet
 from provisioner.domain.model import Trigger
 from tests.builders import HOUR
 from tests.fakes.faults import Fault
+from tests.fakes.silence import unmoved, unmoved_by
+from tests.fakes.staged_store import StagedStore
 from tests.rig import Died, Rig
+from tests.simulation.tape import Said, Tape
 
 FAULTS: Final = {
     "list": (Fault.BEFORE, Fault.SLOW),
@@ -36,6 +40,8 @@ FAULTS: Final = {
     "aws restore": (Fault.BEFORE, Fault.AFTER),
 }
 """By call: the ways in which it can go wrong."""
+_MIDDLES: Final = frozenset({"answer", "sleep"})
+"""Where a replica stands in the middle of a call, or after it: the effect is there already."""
 STORE_CALLS: Final = frozenset({"preflight", "read", "write"} | {call for call in FAULTS if call.startswith("aws ")})
 
 CONSUMER_CALLS: Final = frozenset({"look", "restart"})
@@ -48,13 +54,18 @@ class Replica:
     number: int
     run: greenlet | None = None
     call: str = ""
+    """Empty while it rests."""
+    trigger: Trigger | None = None
+    """What it was asked for."""
+    tape: Tape | None = None
+    """What it has been told since it began."""
     history: int = 0
     """What it has been told since it began, as a hash: two replicas of equal history go on alike."""
 
     @property
     def is_busy(self) -> bool:
         """Whether it is in the middle of a pass."""
-        return self.run is not None and not self.run.dead
+        return bool(self.call)
 
 
 @dataclass(slots=True)
@@ -62,19 +73,22 @@ class Stage:
     """The replicas over one rig."""
 
     rig: Rig
-    trace: list[str] = field(default_factory=list)
     replicas: list[Replica] = field(init=False)
-    notice: Callable[[Replica], None] = field(default=lambda _: None)
+    _said: Said | None = None
+    notice: Callable[[Replica], None] = field(default=unmoved_by)
     """Told of a replica as it goes on with the call that it stands before."""
 
     def __post_init__(self) -> None:
         self.replicas = [Replica(number) for number in range(len(self.rig.memories))]
         self.rig.watch(self._stop_before)
-        self.rig.clock.on_sleep = lambda: self._stop_before("sleep")
+        self.rig.clock.on_sleep = partial(self._stop_before, "sleep")
 
     def begin(self, replica: Replica, trigger: Trigger | None = None) -> None:
         """Let a replica begin a pass; it stops before its first call."""
-        replica.run = greenlet(lambda: self._live(replica, trigger))
+        replica.trigger, replica.tape = trigger, None if self._writes_in_stages() else Tape()
+        if replica.tape is not None:
+            self.rig.around[replica.number] = replica.tape.around
+        replica.run = greenlet(partial(self._live, replica))
         self.say(f"replica {replica.number} begins{' with ' + trigger.request_id if trigger else ''}")
         replica.run.switch()
 
@@ -100,11 +114,25 @@ class Stage:
 
     def die(self, replica: Replica) -> None:
         """Let a process die where it stands; what it remembers is lost."""
-        if replica.is_busy and replica.run is not None:
+        if replica.is_busy:
             self.say(f"replica {replica.number} dies before {replica.call}")
+        if replica.run is not None and not replica.run.dead:
             replica.run.throw(Died)
+        replica.run, replica.call = None, ""
+        self.rig.around.pop(replica.number, None)
         self.rig.crash(replica.number)
         replica.history = 0
+
+    def can_be_copied(self) -> bool:
+        """Tell whether every replica rests, or stands before a call of which nothing has happened yet."""
+        return all(
+            not replica.is_busy or (replica.tape is not None and replica.call not in _MIDDLES)
+            for replica in self.replicas
+        )
+
+    def _writes_in_stages(self) -> bool:
+        """Tell whether each process has a store of its own with much inside, of which a tape knows nothing."""
+        return isinstance(self.rig.store, StagedStore)
 
     def deliver(self) -> None:
         """Let what is under way in the network arrive."""
@@ -121,26 +149,46 @@ class Stage:
         """Let every process end, everything come to rest without faults, and check that nothing is left over (I2)."""
         for replica in self.replicas:
             self.die(replica)
-        self.rig.watch(lambda _: None)
-        self.rig.clock.on_sleep = lambda: None
+        self.rig.watch(unmoved_by)
+        self.rig.clock.on_sleep = unmoved
         self.say("everything comes to rest")
         self.rig.settle(step=HOUR)
 
+    @property
+    def trace(self) -> list[str]:
+        """All that has happened, with its time."""
+        said, lines = self._said, []
+        while said is not None:
+            lines.append(str(said))
+            said = said.before
+        return lines[::-1]
+
     def say(self, what: str) -> None:
         """Write a line of the trace."""
-        self.trace.append(f"{self.rig.clock.now():%d. %H:%M:%S}  {what}")
+        self._said = Said(self._said, self.rig.clock.now(), what)
 
     def _resume(self, replica: Replica) -> None:
-        if replica.run is None:
-            return
+        run = replica.run or self._caught_up(replica)
         self.notice(replica)
         self.rig.acting = (replica.number, self.rig.lives[replica.number])
-        replica.run.switch()
+        run.switch()
 
-    def _live(self, replica: Replica, trigger: Trigger | None) -> None:
+    def _caught_up(self, replica: Replica) -> greenlet:
+        """Bring a replica of a copied stage to where that of the original stood, by telling it the same."""
+        assert replica.tape is not None
+        replica.tape.rewind()
+        replica.run = greenlet(partial(self._live, replica))
+        standing, acting = replica.call, self.rig.acting
+        replica.run.switch()
+        assert replica.call == standing, f"it was told the same, and stands before {replica.call}, not {standing}"
+        self.rig.acting = acting
+        return replica.run
+
+    def _live(self, replica: Replica) -> None:
         with suppress(Died):  # what it knew is forgotten by whoever let it die
-            self.rig.reconcile(trigger, replica=replica.number)
+            self.rig.reconcile(replica.trigger, replica=replica.number)
         replica.call = ""
+        self.rig.around.pop(replica.number, None)
 
     def _stop_before(self, operation: str) -> None:
         """Stand before a call until the stage says go on."""

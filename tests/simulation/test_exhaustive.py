@@ -4,7 +4,14 @@ import pytest
 
 from tests.simulation.exhaustive import BOUNDS, SCENARIOS, STAGED, STAGED_BOUNDS, Bound, Scenario, explore
 
+SMALL = (
+    Bound(name="one switch, one death", switches=1, deaths=1),
+    Bound(name="one after the other, one fault", switches=0, faults=1, slow=True),
+)
+_FOR_EVER = 1_000_000
 
+
+@pytest.mark.slow
 @pytest.mark.parametrize("bound", BOUNDS, ids=lambda bound: bound.name)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_no_schedule_within_the_bound_breaks_an_invariant(scenario: Scenario, bound: Bound) -> None:
@@ -20,3 +27,11 @@ def test_no_schedule_of_a_write_in_stages_breaks_an_invariant(bound: Bound) -> N
     explored = explore(STAGED, bound)
     assert explored.states > 400
     assert explored.ends > 30
+
+
+@pytest.mark.parametrize("bound", SMALL, ids=lambda bound: bound.name)
+def test_copies_go_on_as_their_originals_would(bound: Bound) -> None:
+    """A search that copies wherever it can comes to the same states and ends as one that always begins anew."""
+    copied = explore(SCENARIOS[0], bound, few=1)
+    assert copied == explore(SCENARIOS[0], bound, few=_FOR_EVER)
+    assert copied.ends > 30

@@ -52,6 +52,13 @@ class Loose(IssuerSection, extra="allow"):
     """Keys that are not checked."""
 
 
+class Childless(IssuerSection):
+    """Keys that cannot be derived from."""
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError
+
+
 class Whole:
     """Has every part of either port, and keeps what it was built from."""
 
@@ -63,6 +70,13 @@ class Whole:
         if part.startswith("_"):
             raise AttributeError(part)
         return lambda *_: None
+
+
+class Shy(Whole):
+    """Fails when somebody looks at its parts."""
+
+    def __getattr__(self, part: str) -> Callable[..., None]:
+        raise RuntimeError(part)
 
 
 class Half:
@@ -86,6 +100,12 @@ def fails(name: str, settings: AcmeIssuer, surroundings: object) -> Any:
     raise RuntimeError(f"no {settings.url} for {name}")
 
 
+def leaves(name: str, settings: object, surroundings: object) -> Any:
+    """End the process."""
+    del name, settings, surroundings
+    raise SystemExit(0)
+
+
 def refuses(name: str, settings: AcmeIssuer, surroundings: object) -> Any:
     """Refuse in our own way."""
     del settings, surroundings
@@ -95,6 +115,11 @@ def refuses(name: str, settings: AcmeIssuer, surroundings: object) -> Any:
 def whole(name: str, settings: object, surroundings: object) -> Any:
     """Build what has all parts."""
     return Whole(name, settings, surroundings)
+
+
+def shy(name: str, settings: object, surroundings: object) -> Any:
+    """Build what cannot be looked at."""
+    return Shy(name, settings, surroundings)
 
 
 def half(name: str, settings: object, surroundings: object) -> Any:
@@ -108,6 +133,9 @@ ISSUER = IssuerKind(settings=AcmeIssuer, build=whole)
 STORE = StoreKind(settings=AcmeStore, build=whole)
 HALF = IssuerKind(settings=AcmeIssuer, build=half)
 FAILS = IssuerKind(settings=AcmeIssuer, build=fails)
+LEAVES = IssuerKind(settings=AcmeIssuer, build=leaves)
+SHY = IssuerKind(settings=AcmeIssuer, build=shy)
+CHILDLESS = IssuerKind(settings=Childless, build=whole)
 REFUSES = IssuerKind(settings=AcmeIssuer, build=refuses)
 LOOSE = IssuerKind(settings=Loose, build=whole)
 PLAIN = IssuerKind(settings=not_of_an_issuer, build=whole)

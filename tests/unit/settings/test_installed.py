@@ -20,6 +20,7 @@ ACME = Path(__file__).with_name("acme_kinds.py").read_text()
 BROKEN = {
     "gone": "import no_such_library_anywhere\n",
     "unwritten": "def (:\n",
+    "leaving": "raise SystemExit(0)\n",
     "raising": "raise ZeroDivisionError('at ' + 'once')\n",
 }
 GOOD: dict[str, Any] = {
@@ -196,6 +197,8 @@ def test_type_that_may_be_a_secret_is_not_repeated(tmp_path: Path) -> None:
         ("gone:KIND", "cannot be loaded (ModuleNotFoundError: No module named 'no_such_library_anywhere')"),
         ("unwritten:KIND", "cannot be loaded (SyntaxError: invalid syntax"),
         ("raising:KIND", "cannot be loaded (ZeroDivisionError: at once)"),
+        ("leaving:KIND", "cannot be loaded (SystemExit: 0)"),
+        ("acme_kinds:CHILDLESS", "is not usable: its settings fail (TypeError)"),
         ("acme_kinds:NOTHING", "cannot be loaded (AttributeError: module 'acme_kinds' has no attribute 'NOTHING')"),
         ("acme_kinds", "is not usable: acme_kinds is no IssuerKind of provisioner.settings.kinds"),
         ("acme_kinds:STORE", "is not usable: acme_kinds:STORE is no IssuerKind of provisioner.settings.kinds"),
@@ -210,9 +213,20 @@ def test_package_that_cannot_be_used(point: str, words: str, acme: Install, fold
     install(folder, "odd-kinds 2.1", BROKEN, {"provisioner.issuers": {"odd": point}})
     lines = refusal(tmp_path, issuers=issuer(type="odd"), log={"level": "loud"})
     assert len(lines) == 2, lines
-    assert lines[0].startswith("issuers.mine: type 'odd' of odd-kinds 2.1 ")
+    assert lines[0].startswith(f"issuers.mine: type 'odd' {'' if 'CHILDLESS' in point else 'of odd-kinds 2.1 '}")
     assert words in lines[0]
     assert lines[1].startswith("log.level: ")
+
+
+@pytest.mark.parametrize("content", [b"[provisioner.issuers]\nno value\n", b"[provisioner.issuers]\nx = \xff:x\n"])
+def test_package_whose_description_is_damaged(content: bytes, acme: Install, folder: Path, tmp_path: Path) -> None:
+    """It makes what all packages bring unreadable: that is told, with what to do."""
+    acme()
+    install(folder, "odd-kinds 2.1", {}, {})
+    (folder / "odd_kinds-2.1.dist-info" / "entry_points.txt").write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"damaged entry_points\.txt, install it anew"):
+        load(tmp_path)
+    load(tmp_path, **BUILT_IN)
 
 
 def test_two_packages_with_one_kind(acme: Install, folder: Path, tmp_path: Path) -> None:
@@ -301,6 +315,8 @@ def test_reader_of_theirs(acme: Install, tmp_path: Path) -> None:
     [
         ("HALF", "has no create, prove, revoke, amend, accepts: another version"),
         ("FAILS", "could not be built (RuntimeError at "),
+        ("LEAVES", "could not be built (SystemExit at "),
+        ("SHY", "has no list, create, prove, revoke, amend, accepts, close: another version"),
         ("REFUSES", "issuers.mine.url: is not mine"),
     ],
 )

@@ -98,6 +98,8 @@ def test_schema_file_is_fresh() -> None:
         ("stores/vault/type", GONE, "stores.vault", "type must be one of 'vault', 'aws-secrets-manager'"),
         ("stores/vault/address", "vault:8200", "stores.vault.address", "must be a URL"),
         ("stores/vault/address", "https://u:p@vault", "stores.vault.address", "user name or password"),
+        ("stores/vault/address", "https://vault/v1?x=1", "stores.vault.address", "'?' or '#'"),
+        ("stores/vault/address", "https://vault#v1", "stores.vault.address", "'?' or '#'"),
         ("stores/vault/auth/method", "ldap", "stores.vault.auth", "method must be one of"),
         ("stores/vault/auth/token", "hvs.literal", "stores.vault.auth.token", "never written in the file"),
         ("stores/vault/auth/token", {"file": "/a", "env": "B"}, "stores.vault.auth.token", "exactly one"),

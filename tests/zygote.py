@@ -5,6 +5,7 @@ dies as any process does. Only the interpreter's start and the imports, which to
 As a program it reads one JSON object a line: what to start; it answers with the process id, and at its end the status.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -12,9 +13,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import IO, Any, Final
 
 from provisioner.cli.main import main as provisioner
@@ -63,16 +65,42 @@ class Zygote:
         return Started(int(answers.readline()), answers)
 
 
+class Zygotes:
+    """One zygote for all sites of a test process, made when the first command is run."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._zygote: Zygote | None = None
+
+    def run(self, *arguments: str, output: Path, environment: Mapping[str, str], timeout: float) -> int:
+        """Run the command to its end, and give the status; what takes too long is killed."""
+        if self._zygote is None:
+            self._zygote = self._stack.enter_context(a_zygote())
+        started = self._zygote.start(*arguments, output=output, environment=environment)
+        overdue = Timer(timeout, started.kill, [signal.SIGKILL])
+        overdue.start()
+        try:
+            return started.wait()
+        finally:
+            overdue.cancel()
+            overdue.join()
+
+    def close(self) -> None:
+        """End it."""
+        self._zygote = None
+        self._stack.close()
+
+
 @contextmanager
 def a_zygote() -> Iterator[Zygote]:
     """Give one, which ends with the context."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.crash.zygote"],
+        [sys.executable, "-m", "tests.zygote"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={"PATH": os.defpath},
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[1],
     ) as process:
         yield Zygote(process)
         if process.stdin is not None:
@@ -96,6 +124,8 @@ def _serve() -> None:
     """Fork for every line; the parent comes back, the child ends as the command does."""
     for name in _USED_LATER:
         importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # or each fork, at its end, would look through, and thereby copy, all that was imported
     for line in sys.stdin:
         order = json.loads(line)
         pid = os.fork()
