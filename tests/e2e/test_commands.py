@@ -94,6 +94,8 @@ def test_status_in_json_has_the_documented_shape(site: Site) -> None:
         "failed_attempts",
         "destinations",
         "awaiting_revocation",
+        "consumers",
+        "webhooks",
     }
     assert (shown.json["instance"], token["state"], token["last_error"]) == ("e2e", "ok", None)
     assert token["destinations"] == [
@@ -155,7 +157,7 @@ def test_explain_shows_every_check(site: Site) -> None:
         "secret_is_foreign",
         "secret_is_missing",
     ]
-    assert len(explained.json["checks"]) == 11
+    assert len(explained.json["checks"]) == 12
     assert site.run("explain", "nobody").status == 2
 
 

@@ -29,6 +29,8 @@ FAULTS: Final = {
     "preflight": (Fault.BEFORE, Fault.SLOW),
     "read": (Fault.BEFORE, Fault.SLOW),
     "write": (Fault.BEFORE, Fault.REFUSED, Fault.AFTER, Fault.LATE, Fault.SLOW),
+    "look": (Fault.BEFORE, Fault.REFUSED),
+    "restart": (Fault.BEFORE, Fault.REFUSED, Fault.AFTER),
     "aws value": (Fault.BEFORE, Fault.SLOW),
     "aws describe": (Fault.BEFORE,),
     "aws create": (Fault.BEFORE, Fault.REFUSED, Fault.AFTER, Fault.LATE, Fault.SLOW),
@@ -41,6 +43,8 @@ FAULTS: Final = {
 _MIDDLES: Final = frozenset({"answer", "sleep"})
 """Where a replica stands in the middle of a call, or after it: the effect is there already."""
 STORE_CALLS: Final = frozenset({"preflight", "read", "write"} | {call for call in FAULTS if call.startswith("aws ")})
+
+CONSUMER_CALLS: Final = frozenset({"look", "restart"})
 
 
 @dataclass(slots=True)
@@ -97,6 +101,8 @@ class Stage:
         """Let the call that a replica stands before go wrong."""
         stores, issuers = (self.rig.store.faults,), (self.rig.issuer.faults, self.rig.former.faults)
         places = stores if replica.call in STORE_CALLS else issuers
+        if replica.call in CONSUMER_CALLS:
+            places = (self.rig.workloads.faults,)
         for faults in places:
             faults.add(replica.call, fault)
         if replica.call == "create" and fault is Fault.LATE:

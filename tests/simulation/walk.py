@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from random import Random
 from typing import Final
 
+from provisioner.domain.consumers import Workload, WorkloadKind
 from provisioner.domain.model import ManagedToken, Trigger
 from tests.builders import DAY, HOUR, MINUTE, OTHER_PLACE, PLACE, SECOND, THIRD_PLACE, a_token
 from tests.fakes.issuer import FakeIssuer
@@ -22,11 +23,14 @@ STAGED_EACH: Final = 3
 """One seed in so many writes in stages, as to AWS Secrets Manager."""
 CREDENTIALED: Final = frozenset({4, 14})
 """Seeds that leave these of twenty: their issuer is called with the very token that rotates."""
+FOLLOWED: Final = frozenset({7})
+"""Seeds that leave these of twenty: a workload is restarted by rotations, and old tokens wait for its roll-out."""
 ALONE: Final = 4
 """Of those seeds, the ones in which nothing else is left to call them with, once it is stored."""
 FURTHEST_OFF: Final = 10 * MINUTE
 """How far a replica's clock may be off."""
 _TWENTY: Final = 20
+_WORKLOAD: Final = Workload(kind=WorkloadKind.DEPLOYMENT, namespace="telegraf", name="telegraf")
 _GAPS: Final = (SECOND, MINUTE, 10 * MINUTE, 61 * MINUTE, 3 * HOUR, DAY, 7 * DAY)
 _FOREIGN: Final = (
     "a colleague's, with no mark",
@@ -46,7 +50,13 @@ class Walk:
         self.is_alone = seed % _TWENTY == ALONE and not is_staged
         of = ("cluster",) if seed % _TWENTY in CREDENTIALED and not is_staged else ()
         token = a_token(drift_interval=HOUR, credential_of=of)
+        self.is_followed = seed % _TWENTY in FOLLOWED and not is_staged
+        if self.is_followed:
+            token = replace(token, on_rotate=(_WORKLOAD,), until_rolled_out=DAY)
         self.rig = Rig(token, replicas=REPLICAS, proves_by_use=by_use, staged=is_staged)
+        if self.is_followed:
+            self.rig.workloads.add(_WORKLOAD)
+            self.rig.workloads.holds_still = True
         for issuer in (self.rig.issuer, self.rig.former):
             issuer.whole_seconds, issuer.keeps_expired = self._perhaps(0.3), self._perhaps(0.3)
         self.stage = Stage(self.rig)
@@ -76,6 +86,8 @@ class Walk:
             self._configuration_is_edited: 3,
             self._store_is_down_for_a_week: 1,
         }
+        if self.is_followed:
+            happenings |= {self._pods_are_replaced: 8, self._somebody_undoes_a_restart: 2}
         if self.is_alone and self.rig.record is not None:
             self.rig.initial = None  # it is taken away, as the documentation says
         (happening,) = self.random.choices(list(happenings), list(happenings.values()))
@@ -183,6 +195,16 @@ class Walk:
         self.rig.token = token
         self.rig.invariants.restraint.was_configured(token)
         self.stage.say(f"the configuration is edited: {what}")
+
+    def _pods_are_replaced(self) -> None:
+        """Let a roll-out come to its end: every pod has read what is stored now."""
+        self.stage.say("the roll-out is done")
+        self.rig.workloads.finish(_WORKLOAD)
+
+    def _somebody_undoes_a_restart(self) -> None:
+        """Let somebody write the template anew, without our annotations."""
+        self.stage.say("somebody writes the template anew")
+        self.rig.workloads.annotate(_WORKLOAD, {})
 
     # --- people -----------------------------------------------------------------------------------------
 
