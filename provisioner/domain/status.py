@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from provisioner.domain.checks import destination_differs, destination_is_unconfirmed, stored_token_is_dead
 from provisioner.domain.memory import Backoff
-from provisioner.domain.model import Stored, Unreadable
+from provisioner.domain.model import Record, Stored, Unreadable
 from provisioner.domain.overdue import (
     late_destinations,
     patience,
@@ -64,6 +64,22 @@ class AwaitingRevocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastRequest:
+    """The last rotation that a person asked for. Who, when and why is what the daemon that was asked remembers."""
+
+    request_id: str
+    compromised: bool
+    stored_at: datetime | None = None
+    """When the token that came of it was stored; None: nothing came of it yet."""
+    asked_at: datetime | None = None
+    by: str | None = None
+    """Who it was, by their own word."""
+    via: str | None = None
+    """``socket`` or ``http``."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenStatus:
     """One name's standing. Times are None where nothing is stored or nothing could be read."""
 
@@ -82,6 +98,8 @@ class TokenStatus:
     failed_attempts: int
     destinations: tuple[DestinationStatus, ...]
     awaiting_revocation: tuple[AwaitingRevocation, ...]
+    last_request: LastRequest | None = None
+    """Of the stored token, if a person asked for it."""
 
     @property
     def healthy(self) -> bool:
@@ -113,7 +131,14 @@ def status_of(snapshot: Snapshot, decision: Decision, now: datetime, *, rotating
         failed_attempts=sum(backoff.failures for key, backoff in snapshot.memory.backoffs.items() if is_mint_key(key)),
         destinations=tuple(_destinations(snapshot)),
         awaiting_revocation=tuple(_awaiting(snapshot, plan, now) for plan in retired),
+        last_request=None if record is None else _last_request(record),
     )
+
+
+def _last_request(record: Record) -> LastRequest | None:
+    if record.request_id is None:
+        return None
+    return LastRequest(request_id=record.request_id, compromised=record.compromised, stored_at=record.stored_at)
 
 
 def _awaiting(snapshot: Snapshot, plan: Retirement, now: datetime) -> AwaitingRevocation:
