@@ -51,17 +51,18 @@ def opened(
     finish_by: Callable[[], float | None] = never,
     may_act: Callable[[], bool] = always,
     watch: Observer | None = None,
+    observers: Observers | None = None,
 ) -> Iterator[Application]:
     """Read the configuration and build everything it names; close it all at the end.
 
     Without ``logs`` only warnings are logged: for commands whose output is their result. ``watch`` is told of
-    every event besides the log. Raises
+    every event besides the log; ``observers`` stand in place of both. Raises
     ConfigurationError; nothing has been asked of any issuer or store by then.
     """
     settings, path = load_settings(config)
     point = fail_point()
     configure_logging(settings.log.format, settings.log.level if logs else "warning")
-    observe = Observers(LogObserver(), *([watch] if watch is not None else []))
+    observe = observers or Observers(LogObserver(), *([watch] if watch is not None else []))
     with ExitStack() as stack:
         world = _world(settings, stack, observe, clock or SystemClock())
         world = replace(world, finish_by=finish_by, may_act=may_act)

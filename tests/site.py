@@ -81,14 +81,14 @@ class Site:
         return Ran(status=done.returncode, output=done.stdout, errors=done.stderr)
 
     @contextmanager
-    def daemon(self) -> Iterator["subprocess.Popen[bytes]"]:
+    def daemon(self, **environment: str) -> Iterator["subprocess.Popen[bytes]"]:
         """Run the daemon; it is killed at the end if it has not ended by then."""
         kept = self.folder / f"run-{len(self.written)}.txt"
         self.written.append(kept)
         with kept.open("wb") as log:
             process = subprocess.Popen(
                 [str(COMMAND), "run"],
-                env={"PATH": os.defpath, "PROVISIONER_CONFIG": str(self.config)},
+                env={"PATH": os.defpath, "PROVISIONER_CONFIG": str(self.config), **environment},
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
@@ -188,6 +188,7 @@ def a_site_on(
             {"name": name, "issuer": "cluster", "destinations": [{"store": name_of(store), "path": f"{prefix}/{name}"}]}
             for name in names or ("telegraf",)
         ],
+        "server": {"listen": "127.0.0.1:0", "admin_socket": str(folder / "admin.sock")},
         "reconcile": {"interval": "5s"},
         "log": {"level": "debug"},
     }

@@ -128,6 +128,7 @@ def _configuration(home: Path, bao: OpenBao, management_api: str) -> dict[str, o
             "orphan_quiet_period": "10s",
         },
         "tokens": tokens,
+        "server": {"listen": "127.0.0.1:0", "admin_socket": str(home / "admin.sock")},
         "reconcile": {"interval": "15s"},
         "log": {"format": "json", "level": "error"},
     }

@@ -208,7 +208,7 @@ class PassFinished:
 
     tokens: int
     whole: bool
-    """Whether these were all tokens: a drift check, rather than a name that was woken."""
+    """Whether it was a look at all of them: a drift check, rather than a name that was woken."""
     failed: int
     took: timedelta
 

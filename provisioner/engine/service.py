@@ -80,6 +80,10 @@ class Service:
         """All managed tokens, in the configuration's order."""
         return tuple(self._tokens.values())
 
+    def is_acting(self, name: str) -> bool:
+        """Tell whether something is being done for the name right now."""
+        return self._recall.is_acting(name)
+
     def select(self, names: Iterable[str] = (), selector: Iterable[tuple[str, str]] = ()) -> tuple[ManagedToken, ...]:
         """Give the named tokens (all when none is named) that carry every label of the selector."""
         wanted = list(names)
@@ -97,7 +101,7 @@ class Service:
         chosen = self.tokens if tokens is None else tokens
         listings, started = Listings(self._world), self._world.clock.monotonic()
         outcomes = self._each(chosen, lambda token: self._reconcile(token, listings))
-        whole = {token.name for token in chosen} >= self._tokens.keys()
+        whole = tokens is None
         if whole:
             self._count_abandoned(listings)
         failed = sum(1 for outcome in outcomes if outcome.failures)
