@@ -17,7 +17,7 @@ from provisioner.domain.by_hand import ByHand, NotTakenError, Wish
 from provisioner.domain.errors import ConfigurationError
 from provisioner.domain.model import ManagedToken, Trigger
 from provisioner.domain.secret import SecretText
-from provisioner.domain.status import State, TokenStatus
+from provisioner.domain.status import State, TokenStatus, later_request
 from provisioner.engine.desk import Desk
 from provisioner.engine.service import RotationResult
 from provisioner.engine.standings import Standings
@@ -210,8 +210,8 @@ class Front:
         seen = self._seen.of(token.name)
         status = _unseen(token) if seen is None else seen.status
         asked = next((each for each in self.rotations() if each.name == token.name), None)
-        if asked is not None and _is_newer(asked, status):
-            status = replace(status, last_request=asked.request)
+        if asked is not None:
+            status = replace(status, last_request=later_request(status.last_request, asked.request))
         if rotating:
             status = replace(status, state=State.ROTATING)
         return Standing(status=status, seen_at=None if seen is None else seen.at)
@@ -234,12 +234,6 @@ class Front:
                 self._seen.note(application.service.status(application.service.tokens))
         finally:
             self._looking.set()
-
-
-def _is_newer(asked: ByHand, status: TokenStatus) -> bool:
-    """Tell whether what we were asked is what the record says of its last request, or came after it."""
-    last = status.last_request
-    return last is None or last.request_id == asked.wish.request_id or not asked.has_ended or asked.error is not None
 
 
 def _unseen(token: ManagedToken) -> TokenStatus:

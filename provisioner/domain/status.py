@@ -135,6 +135,15 @@ def status_of(snapshot: Snapshot, decision: Decision, now: datetime, *, rotating
     )
 
 
+def later_request(recorded: LastRequest | None, remembered: LastRequest) -> LastRequest:
+    """Give the last of what the record tells and what a daemon remembers, which tells more of the same request."""
+    if recorded is None or recorded.request_id == remembered.request_id:
+        return remembered
+    stored_at, asked_at = recorded.stored_at, remembered.asked_at
+    is_later = stored_at is None or (asked_at is not None and asked_at > stored_at)
+    return remembered if is_later else recorded
+
+
 def _last_request(record: Record) -> LastRequest | None:
     if record.request_id is None:
         return None
