@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from threading import Lock, Thread
+from threading import Thread
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -20,11 +20,13 @@ CLOSE_WITHIN: Final = timedelta(seconds=4)
 
 
 class Listener:
-    """Serves from ``start`` to ``close``. What is heavy is imported by its thread: nobody waits for that."""
+    """Serves from ``start`` to ``close``.
+
+    What is heavy is imported by ``start`` itself: threads that import one package at once may find it half made.
+    """
 
     def __init__(self, opened: Opened, make_app: "Callable[[], ASGIApp]") -> None:
         self._opened, self._make_app = opened, make_app
-        self._lock, self._is_closed = Lock(), False
         self._server: Server | None = None
         self._thread = Thread(target=self._run, name=f"api {opened.where}", daemon=True)
 
@@ -35,6 +37,7 @@ class Listener:
 
     def start(self) -> None:
         """Begin."""
+        self._server = self._made()
         self._thread.start()
 
     def is_serving(self) -> bool:
@@ -44,22 +47,16 @@ class Listener:
     def close(self) -> None:
         """Answer what has been asked, take nothing more, and remove the socket."""
         self._opened.remove()
-        with self._lock:
-            self._is_closed = True
-            if self._server is not None:
-                self._server.should_exit = True
+        if self._server is not None:
+            self._server.should_exit = True
         if self._thread.ident is not None:
             self._thread.join(CLOSE_WITHIN.total_seconds())
         self._opened.listening.close()
 
     def _run(self) -> None:
         try:
-            server = self._made()
-            with self._lock:
-                if self._is_closed:
-                    return
-                self._server = server
-            server.run(sockets=[self._opened.listening])
+            if self._server is not None:
+                self._server.run(sockets=[self._opened.listening])
         except Exception as error:  # noqa: BLE001  # tokens are rotated all the same; the probes see that nobody answers
             log = structlog.get_logger("provisioner.api")
             why = f"this is a bug: {kind_and_place(error, error.__traceback__)}"

@@ -28,6 +28,7 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as in uvicorn's own
         """Begin, unless there are too many already."""
         super().connection_made(transport)
+        self.access_log = False  # an address may hold what somebody pasted by mistake
         if len(self.connections) > MOST_CONNECTIONS:
             transport.abort()
             return
