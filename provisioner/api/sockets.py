@@ -1,5 +1,6 @@
 """Where the API listens: a TCP port, and the admin socket, which nobody else can open from its first moment on."""
 
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +13,8 @@ from typing import Final
 from provisioner.domain.errors import ConfigurationError
 
 _BACKLOG: Final = 128
+LONGEST_PATH: Final = 103
+"""What every system takes; a longer one could be made under another name, and nobody could connect to it."""
 _ANSWER_WITHIN: Final = 2.0
 
 
@@ -50,6 +53,8 @@ def open_unix(path: Path) -> Opened:
     Raises ConfigurationError where a living process listens, or something else is there; SocketUnavailableError where
     no socket can be made.
     """
+    if len(os.fsencode(path)) > LONGEST_PATH:
+        raise SocketUnavailableError(f"{path} cannot be made: a socket's path has at most {LONGEST_PATH} bytes")
     _make_sure_nobody_listens(path)
     try:
         return _made(path)
