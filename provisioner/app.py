@@ -51,20 +51,22 @@ def opened(
     finish_by: Callable[[], float | None] = never,
     may_act: Callable[[], bool] = always,
     watch: Observer | None = None,
+    observers: Observers | None = None,
 ) -> Iterator[Application]:
     """Read the configuration and build everything it names; close it all at the end.
 
     Without ``logs`` only warnings are logged: for commands whose output is their result. ``watch`` is told of
-    every event besides the log. Raises
+    every event besides the log; ``observers`` stand in place of both. Raises
     ConfigurationError; nothing has been asked of any issuer or store by then.
     """
     settings, path = load_settings(config)
     point = fail_point()
     configure_logging(settings.log.format, settings.log.level if logs else "warning")
     clock = clock or SystemClock()
+    observe: Observer = observers or Observers(LogObserver(), *([watch] if watch is not None else []))
     with ExitStack() as stack:
-        others = [watch, _about_our_pod(stack, clock) if logs else None]
-        observe = Observers(LogObserver(), *(other for other in others if other is not None))
+        about_our_pod = _about_our_pod(stack, clock) if logs else None
+        observe = observe if about_our_pod is None else Observers(observe, about_our_pod)
         world = _world(settings, stack, observe, clock)
         world = replace(world, finish_by=finish_by, may_act=may_act)
         if point is not None:

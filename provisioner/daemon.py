@@ -19,10 +19,15 @@ from provisioner.domain.errors import ConfigurationError
 from provisioner.engine.candidate import Candidate
 from provisioner.engine.recall import Recall
 from provisioner.engine.reconcile import Outcome
+from provisioner.engine.standings import Standings
+from provisioner.front import Front
 from provisioner.ports.observer import Observer
 from provisioner.runtime.clock import SystemClock
 from provisioner.scheduler import Scheduler
 from provisioner.telemetry.bugs import kind_and_place
+from provisioner.telemetry.logs import LogObserver
+from provisioner.telemetry.metrics import Metrics
+from provisioner.telemetry.observers import Observers
 
 FINISH_WITHIN: Final = timedelta(seconds=20)
 """After SIGTERM, work in flight is given that long; an attempt that does not make it is given up and swept."""
@@ -49,7 +54,7 @@ class Daemon:
 
     def __init__(self, config: Path | None, *, watch: Observer | None = None) -> None:
         """Take where the configuration is, and who else is told what happens; nothing is read yet."""
-        self._config, self._watch = config, watch
+        self._config = config
         self._clock = SystemClock()
         self._recall = Recall()
         self._swap = Lock()
@@ -59,6 +64,12 @@ class Daemon:
         self._candidate: Candidate | None = None
         self._election = ExitStack()
         self._log = structlog.get_logger("provisioner.daemon")
+        self._standings = Standings(self._clock)
+        watching = [] if watch is None else [watch]
+        self._observers = Observers(LogObserver(), *watching, self._standings)
+        metrics = Metrics(self._clock, acts=self.may_act, lost=lambda: self._observers.lost)
+        self._observers.add(metrics)
+        self._front = Front(self, self._clock, metrics, self._standings)
 
     def start(self) -> None:
         """Read the configuration and begin; raises ConfigurationError when it is refused."""
@@ -67,6 +78,8 @@ class Daemon:
         settings = application.settings
         self._scheduler = Scheduler(wake=self._wake, drift=self._drift, concurrency=settings.reconcile.concurrency)
         self._candidate = candidate_of(application, self._clock, self._lead, self._election)
+        self._observers.add(self._front.open(application))
+        self._front.start()
         self._scheduler.start(self._clock.now(), settings.reconcile.interval)
         if self._candidate is not None:
             self._candidate.start()
@@ -96,7 +109,8 @@ class Daemon:
             if token.name not in kept:
                 scheduler.forget(token.name)
         scheduler.drift_every(self._clock.now(), application.settings.reconcile.interval)
-        self._say_if_election_changed(before.application, application)
+        self._front.configured(application)
+        self._say_what_is_kept(before.application, application)
         self._log.info("configuration_reloaded", instance=application.settings.instance, tokens=sorted(kept))
 
     def _refuse(self, why: str) -> None:
@@ -117,6 +131,7 @@ class Daemon:
         ending.join(LEAVE_WITHIN.total_seconds())
         if ending.is_alive():
             self._log.warning("daemon_left_work_behind", remedy="the next process sweeps what it left")
+            self._front.close()
             return False
         if self._reign is not None:
             self._reign.stack.close()
@@ -126,13 +141,32 @@ class Daemon:
     def _end(self, scheduler: Scheduler) -> None:
         """Finish what is in flight, as the leader until then; only then somebody else is let lead."""
         scheduler.stop()
+        self._front.finish()
         if self._candidate is not None:
             self._candidate.leave()
         self._election.close()
+        self._front.close()
 
     def may_act(self) -> bool:
         """Tell whether this process acts: always without leader election, else while it leads."""
         return self._candidate is None or self._candidate.is_leading()
+
+    def leader(self) -> str | None:
+        """Give who was seen to lead last; None when that is not known."""
+        return None if self._candidate is None else self._candidate.leader()
+
+    def is_beating(self) -> bool:
+        """Tell whether the scheduler hands out work."""
+        return self._scheduler is not None and self._scheduler.is_beating()
+
+    def is_leaving(self) -> bool:
+        """Tell whether somebody asked us to leave."""
+        return self._finish_by is not None
+
+    def wake(self, name: str) -> None:
+        """Have a name looked at at once."""
+        if self._scheduler is not None and self._finish_by is None:
+            self._scheduler.wake_at(name, self._clock.now())
 
     def _must_finish_by(self) -> float | None:
         """Give the moment by which all work must have ended: because we leave, or because our lease ends."""
@@ -144,14 +178,17 @@ class Daemon:
         scheduler = self._scheduler
         if scheduler is None or self._finish_by is not None:
             return
-        with self._current() as application:
+        with self.current() as application:
             if leading:
                 scheduler.drift_every(self._clock.now(), application.settings.reconcile.interval)
                 return
             for token in application.service.tokens:
                 scheduler.forget(token.name)
 
-    def _say_if_election_changed(self, before: Application, after: Application) -> None:
+    def _say_what_is_kept(self, before: Application, after: Application) -> None:
+        listens = [(each.settings.server.listen, each.settings.server.admin_socket) for each in (before, after)]
+        if listens[0] != listens[1]:
+            self._log.warning("server_kept", remedy="restart the daemon for its new settings to hold")
         if before.settings.leader_election != after.settings.leader_election:
             self._log.warning("leader_election_kept", remedy="restart the daemon for its new settings to hold")
 
@@ -165,13 +202,13 @@ class Daemon:
                 clock=self._clock,
                 finish_by=self._must_finish_by,
                 may_act=self.may_act,
-                watch=self._watch,
+                observers=self._observers,
             )
         )
         return _Reign(application=application, stack=stack)
 
     @contextmanager
-    def _current(self) -> Iterator[Application]:
+    def current(self) -> Iterator[Application]:
         """Give the configuration that holds now; it stays open until the work inside has ended."""
         with self._swap:
             reign = self._reign
@@ -198,7 +235,7 @@ class Daemon:
     def _wake(self, name: str) -> None:
         if not self.may_act():
             return
-        with self._current() as application:
+        with self.current() as application:
             service = application.service
             chosen = [token for token in service.tokens if token.name == name]
             self._reschedule(service.run_pass(chosen))
@@ -206,14 +243,14 @@ class Daemon:
     def _drift(self) -> None:
         if not self.may_act():
             return
-        with self._current() as application:
+        with self.current() as application:
             self._reschedule(application.service.run_pass())
 
     def _reschedule(self, outcomes: tuple[Outcome, ...]) -> None:
         """Wake each name when its own decision said."""
         if self._scheduler is None or self._finish_by is not None or not self.may_act():
             return
-        with self._current() as application:
+        with self.current() as application:
             names = {token.name for token in application.service.tokens}
         for outcome in outcomes:
             name = outcome.snapshot.token.name

@@ -9,7 +9,12 @@ from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.date import DateTrigger
 
+from provisioner.runtime.clock import SystemClock
+
 _DRIFT_JOB = "drift"
+_BEAT = "beat"
+_BEAT_EVERY = timedelta(seconds=5)
+_DEAD_AFTER = timedelta(seconds=60)
 _AT_ONCE = 2
 """Work sets its next moment before it has ended, and a new configuration asks for a drift check while one of the old is
 under way: with one at a time, a moment that comes at once would be dropped."""
@@ -27,10 +32,13 @@ class Scheduler:
         self._wake, self._drift = wake, drift
         self._lock, self._stopping = Lock(), False
         self._seconds, self._changed = TIMEOUT_MAX, Event()
+        self._clock = SystemClock()
+        self._beaten_at = self._clock.monotonic()
+        self._stopped = Event()
         self._pool = ThreadPoolExecutor(concurrency + _AT_ONCE)
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": self._pool},
+            executors={"default": self._pool, _BEAT: ThreadPoolExecutor(1)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
 
@@ -39,6 +47,21 @@ class Scheduler:
         self._scheduler.start()
         self.drift_every(now, interval)
         Thread(target=self._keep_drifting, name="drift", daemon=True).start()
+        Thread(target=self._keep_beating, name="beat", daemon=True).start()
+
+    def is_beating(self) -> bool:
+        """Tell whether it hands out work: what it is given to do at once, it has done within the last minute."""
+        return self._clock.monotonic() - self._beaten_at < _DEAD_AFTER.total_seconds()
+
+    def _keep_beating(self) -> None:
+        """Give it something to do now and then, by a clock that nobody sets, beside the threads that work."""
+        while not self._stopped.wait(_BEAT_EVERY.total_seconds()):
+            with self._lock:
+                if not self._stopping:
+                    self._scheduler.add_job(self._beat, id=_BEAT, executor=_BEAT, replace_existing=True)
+
+    def _beat(self) -> None:
+        self._beaten_at = self._clock.monotonic()
 
     def drift_every(self, now: datetime, interval: timedelta) -> None:
         """Run the drift check now and then at that interval, also when one is under way."""
@@ -86,6 +109,7 @@ class Scheduler:
         with self._lock:
             self._stopping = True
             self._changed.set()
+            self._stopped.set()
         self._scheduler.remove_all_jobs()
         self._scheduler.shutdown(wait=False)
         self._pool.shutdown(wait=True)

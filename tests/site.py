@@ -199,6 +199,7 @@ def a_site_on(
             {"name": name, "issuer": "cluster", "destinations": [{"store": name_of(store), "path": f"{prefix}/{name}"}]}
             for name in names or ("telegraf",)
         ],
+        "server": {"listen": "127.0.0.1:0", "admin_socket": str(folder / "admin.sock")},
         "reconcile": {"interval": "5s"},
         "log": {"level": "debug"},
     }

@@ -26,6 +26,8 @@ _USED_LATER: Final = (
     "h11",
     "anyio",
     "provisioner.daemon",
+    "provisioner.api.application",
+    "provisioner.api.patience",
     "provisioner.issuers.influxctl",
     "provisioner.stores.vault",
     "provisioner.cli.looking",

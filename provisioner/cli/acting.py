@@ -5,21 +5,18 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from provisioner.cli import render
-from provisioner.cli.options import Config, Names, OutputOption, config_path
+from provisioner.cli import render, rotating
+from provisioner.cli.options import Config, OutputOption, config_path
 from provisioner.cli.render import Output
-from provisioner.domain.errors import ConfigurationError
-from provisioner.domain.model import Trigger
 from provisioner.domain.status import UNHEALTHY, TokenStatus, status_of
 
 EXIT_FAILED = 1
 EXIT_FOUND = 3
-EXIT_NO_DAEMON = 4
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands."""
-    for command in (run, once, rotate, orphans):
+    for command in (run, once, rotating.rotate, orphans):
         app.command(rich_help_panel="Act")(command)
 
 
@@ -54,73 +51,6 @@ def once(context: typer.Context, config: Config = None, output: OutputOption = O
         columns = ["token", "state", "steps taken", "token id", "expires", "why"]
         render.console().print(render.table(f"Reconciled {len(rows)} tokens", columns, rows))
     if failed:
-        raise typer.Exit(EXIT_FAILED)
-
-
-def rotate(
-    context: typer.Context,
-    names: Names = None,
-    every: Annotated[bool, typer.Option("--all", help="Rotate every token.")] = False,
-    selector: Annotated[
-        list[str] | None, typer.Option("--selector", "-l", metavar="KEY=VALUE", help="Only tokens with this label.")
-    ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why: it goes to the log.")] = "",
-    compromised: Annotated[
-        bool,
-        typer.Option(
-            "--compromised", help="Revoke the predecessor at once, without overlap: consumers that still use it break."
-        ),
-    ] = False,
-    request_id: Annotated[
-        str | None,
-        typer.Option("--request-id", metavar="ID", help="The same ID rotates once, among the last 17."),
-    ] = None,
-    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait for the end; --direct always does.")] = True,
-    direct: Annotated[bool, typer.Option("--direct", help="Do it in this process, without a daemon.")] = False,
-    config: Config = None,
-    output: OutputOption = Output.TABLE,
-) -> None:
-    """Rotate tokens now. Exit 0: done, 1: failed, 4: no daemon reached."""
-    from uuid import uuid4
-
-    from provisioner.app import opened
-
-    del wait
-    if not names and not every and not selector:
-        raise ConfigurationError("name the tokens to rotate, or say --all or --selector KEY=VALUE")
-    if not direct:
-        render.say_error("no daemon was reached: say --direct to rotate in this process, which is as safe")
-        raise typer.Exit(EXIT_NO_DAEMON)
-    trigger = Trigger(request_id=request_id or str(uuid4()), reason=reason, compromised=compromised)
-    with opened(config_path(context, config), logs=True) as application:
-        chosen = application.service.select(names or (), _labels(selector or []))
-        if not chosen:
-            raise ConfigurationError(f"no token carries {' '.join(selector or [])}")
-        if compromised and output is Output.TABLE:
-            render.complaints().print("compromised: the predecessors are revoked without overlap", style="bold yellow")
-        results = application.service.rotate(chosen, trigger)
-    if output is Output.JSON:
-        render.print_json(
-            {"request_id": trigger.request_id, "rotations": [render.as_plain(result) for result in results]}
-        )
-    else:
-        rows = [
-            (
-                result.name,
-                Text("already done" if result.already else "rotated", style="green")
-                if result.done
-                else Text("failed", style="bold red"),
-                result.token_id or "-",
-                "\n".join(result.revoked) or "-",
-                "\n".join(result.still_live) or "-",
-                result.error or "-",
-            )
-            for result in results
-        ]
-        title = f"Rotation, request {trigger.request_id}"
-        columns = ["token", "result", "current token id", "revoked", "still live", "error"]
-        render.console().print(render.table(title, columns, rows))
-    if not all(result.done for result in results):
         raise typer.Exit(EXIT_FAILED)
 
 
@@ -174,14 +104,6 @@ def orphans(
         raise typer.Exit(EXIT_FAILED)
     if found and not revoke:
         raise typer.Exit(EXIT_FOUND)
-
-
-def _labels(selector: list[str]) -> list[tuple[str, str]]:
-    pairs = [item.partition("=") for item in selector]
-    wrong = [key for key, equals, _ in pairs if not equals or not key]
-    if wrong:
-        raise ConfigurationError(f"--selector {wrong[0]!r} is not KEY=VALUE")
-    return [(key, value) for key, _, value in pairs]
 
 
 def _once_row(standing: TokenStatus, changed: int, failures: tuple[str, ...]) -> list[str | Text]:

@@ -129,6 +129,7 @@ def _configuration(home: Path, bao: OpenBao, exhibit: Exhibit, issuer: dict[str,
             "orphan_quiet_period": "10s",
         },
         "tokens": tokens,
+        "server": {"listen": "127.0.0.1:0", "admin_socket": str(home / "admin.sock")},
         "reconcile": {"interval": "15s"},
         "log": {"format": "json", "level": "error"},
     }

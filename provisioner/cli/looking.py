@@ -1,7 +1,10 @@
 """The commands that change nothing: plan, status, explain, check, schema."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
@@ -11,7 +14,7 @@ from provisioner.cli.options import Config, Names, OutputOption, config_path
 from provisioner.cli.render import Output
 from provisioner.domain.errors import ConfigurationError
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.status import AwaitingRevocation, DestinationStatus, TokenStatus
+from provisioner.domain.status import AwaitingRevocation, DestinationStatus, LastRequest, TokenStatus, later_request
 from provisioner.domain.steps import Decision, Refuse, Rest, kind
 
 if TYPE_CHECKING:
@@ -63,11 +66,13 @@ def status(
     with opened(config_path(context, config)) as application:
         standings = application.service.status(application.service.select(names or ()))
         now = application.world.clock.now()
+    standings = _with_requests(standings, application.settings.server.admin_socket)
     if output is Output.JSON:
         tokens = [render.as_plain(standing) for standing in standings]
         render.print_json({"instance": application.settings.instance, "tokens": tokens})
     else:
-        columns = ["token", "state", "expires", "next", "destinations", "consumers", "awaiting revocation", "why"]
+        columns = ["token", "state", "expires", "next", "destinations", "consumers", "awaiting revocation", "asked for"]
+        columns.append("why")
         rows = [_status_row(standing, now) for standing in standings]
         render.console().print(render.table(f"Tokens of {application.settings.instance}", columns, rows))
     if not all(standing.healthy for standing in standings):
@@ -228,5 +233,40 @@ def _status_row(standing: TokenStatus, now: datetime) -> list[str | Text]:
         places,
         "\n".join(_followers(standing)) or "-",
         waiting or "-",
+        "-" if standing.last_request is None else _request_text(standing.last_request),
         "; ".join(why) or "-",
     ]
+
+
+def _request_text(request: LastRequest) -> str:
+    """Say who asked for the last rotation by hand, when and why, as far as anybody remembers."""
+    who = f"{request.by or 'somebody'} by {request.via}" if request.via else ""
+    what = "compromised" if request.compromised else ""
+    said = (render.moment(request.asked_at or request.stored_at), who, request.reason or "", what, request.request_id)
+    return "\n".join(filter(None, said))
+
+
+def _with_requests(standings: tuple[TokenStatus, ...], socket: Path) -> tuple[TokenStatus, ...]:
+    """Add what a running daemon remembers of rotations by hand; without one the records tell their request ids."""
+    from provisioner.cli.reach import remembered
+
+    asked = remembered(socket)
+    return tuple(
+        replace(standing, last_request=later_request(standing.last_request, _request(asked[standing.name])))
+        if standing.name in asked
+        else standing
+        for standing in standings
+    )
+
+
+def _request(rotation: Mapping[str, Any]) -> LastRequest:
+    done = rotation["ended_at"] if rotation["state"] == "done" else None
+    return LastRequest(
+        request_id=rotation["request_id"],
+        compromised=rotation["compromised"],
+        stored_at=None if done is None else datetime.fromisoformat(done),
+        asked_at=datetime.fromisoformat(rotation["asked_at"]),
+        by=rotation["requested_by"],
+        via=rotation["via"],
+        reason=rotation["reason"] or None,
+    )

@@ -3,8 +3,11 @@
 No event holds a secret; error texts in them were scrubbed where they entered.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from provisioner.domain.status import TokenStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,11 +252,31 @@ class ClockSkewEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PassFinished:
-    """Every token was looked at once."""
+    """Some tokens, or all of them, were looked at once."""
 
     tokens: int
+    whole: bool
+    """Whether it was a look at all of them: a drift check, rather than a name that was woken."""
     failed: int
     took: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NameStands:
+    """A name was reconciled, and this is where it stands now."""
+
+    name: str
+    status: TokenStatus
+    orphans: Mapping[str, int]
+    """By issuer: its live tokens that nothing stores."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbandonedCounted:
+    """An issuer's list was searched for live tokens of ours whose names are not configured any more."""
+
+    issuer: str
+    tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -348,6 +371,8 @@ Event = (
     | ClockSkewFound
     | ClockSkewEnded
     | PassFinished
+    | NameStands
+    | AbandonedCounted
     | RequestMade
     | LeadershipGained
     | LeadershipLost

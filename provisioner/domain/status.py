@@ -14,7 +14,7 @@ from provisioner.domain.checks import (
 from provisioner.domain.consumers import Standing, Workload
 from provisioner.domain.following import NOBODY_KNOWS, restart_again_at, sight_of, untold
 from provisioner.domain.memory import Backoff
-from provisioner.domain.model import Stored, Unreadable
+from provisioner.domain.model import Record, Stored, Unreadable
 from provisioner.domain.overdue import (
     late_destinations,
     passed_over,
@@ -112,6 +112,22 @@ class WebhookStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LastRequest:
+    """The last rotation that a person asked for. Who, when and why is what the daemon that was asked remembers."""
+
+    request_id: str
+    compromised: bool
+    stored_at: datetime | None = None
+    """When the token that came of it was stored; None: nothing came of it yet."""
+    asked_at: datetime | None = None
+    by: str | None = None
+    """Who it was, by their own word."""
+    via: str | None = None
+    """``socket`` or ``http``."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenStatus:
     """One name's standing. Times are None where nothing is stored or nothing could be read."""
 
@@ -132,6 +148,8 @@ class TokenStatus:
     awaiting_revocation: tuple[AwaitingRevocation, ...]
     consumers: tuple[ConsumerStatus, ...] = ()
     webhooks: tuple[WebhookStatus, ...] = ()
+    last_request: LastRequest | None = None
+    """Of the stored token, if a person asked for it."""
 
     @property
     def healthy(self) -> bool:
@@ -165,7 +183,23 @@ def status_of(snapshot: Snapshot, decision: Decision, now: datetime, *, rotating
         awaiting_revocation=tuple(_awaiting(snapshot, plan, now) for plan in retired),
         consumers=tuple(_consumers(snapshot)),
         webhooks=tuple(_webhooks(snapshot)),
+        last_request=None if record is None else _last_request(record),
     )
+
+
+def later_request(recorded: LastRequest | None, remembered: LastRequest) -> LastRequest:
+    """Give the last of what the record tells and what a daemon remembers, which tells more of the same request."""
+    if recorded is None or recorded.request_id == remembered.request_id:
+        return remembered
+    stored_at, asked_at = recorded.stored_at, remembered.asked_at
+    is_later = stored_at is None or (asked_at is not None and asked_at > stored_at)
+    return remembered if is_later else recorded
+
+
+def _last_request(record: Record) -> LastRequest | None:
+    if record.request_id is None:
+        return None
+    return LastRequest(request_id=record.request_id, compromised=record.compromised, stored_at=record.stored_at)
 
 
 def _awaiting(snapshot: Snapshot, plan: Retirement, now: datetime) -> AwaitingRevocation:

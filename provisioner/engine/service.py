@@ -1,5 +1,6 @@
 """The verbs that the edges use: reconcile, rotate, plan, status, explain, orphans."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -80,6 +81,10 @@ class Service:
         """All managed tokens, in the configuration's order."""
         return tuple(self._tokens.values())
 
+    def is_acting(self, name: str) -> bool:
+        """Tell whether something is being done for the name right now."""
+        return self._recall.is_acting(name)
+
     def select(self, names: Iterable[str] = (), selector: Iterable[tuple[str, str]] = ()) -> tuple[ManagedToken, ...]:
         """Give the named tokens (all when none is named) that carry every label of the selector."""
         wanted = list(names)
@@ -97,9 +102,12 @@ class Service:
         chosen = self.tokens if tokens is None else tokens
         listings, started = Listings(self._world), self._world.clock.monotonic()
         outcomes = self._each(chosen, lambda token: self._reconcile(token, listings))
+        whole = tokens is None
+        if whole:
+            self._count_abandoned(listings)
         failed = sum(1 for outcome in outcomes if outcome.failures)
         took = timedelta(seconds=self._world.clock.monotonic() - started)
-        self._world.observe(events.PassFinished(tokens=len(outcomes), failed=failed, took=took))
+        self._world.observe(events.PassFinished(tokens=len(outcomes), whole=whole, failed=failed, took=took))
         return tuple(outcomes)
 
     def run_once(self) -> tuple[Outcome, ...]:
@@ -195,10 +203,28 @@ class Service:
             except Exception as error:  # noqa: BLE001  # one name's record, a bug included, must not end the others
                 outcome = unjudged(self._world, token, error, memory=memory, trigger=trigger)
             self._recall.remember(name, outcome.memory)
+            self._tell_standing(outcome)
             record = outcome.snapshot.record
             if trigger is not None and record is not None and record.has_honoured(trigger.request_id):
                 self._recall.ask(name, None)
             return outcome
+
+    def _tell_standing(self, outcome: Outcome) -> None:
+        now, name = self._world.clock.now(), outcome.snapshot.token.name
+        try:
+            status = status_of(outcome.snapshot, outcome.decision, now)
+            orphans = Counter(orphan.token.issuer for orphan in _orphans_of(outcome.snapshot, now))
+        except Exception:  # noqa: BLE001  # a standing that cannot be described must not undo what was done
+            return
+        self._world.observe(events.NameStands(name=name, status=status, orphans=orphans))
+
+    def _count_abandoned(self, listings: Listings) -> None:
+        """Tell how many tokens live whose names are not configured, of each issuer that gives a list."""
+        now = self._world.clock.now()
+        for issuer, listing in listings.all().items():
+            if isinstance(listing, Listing):
+                tokens = sum(1 for _ in self._abandoned(listing, now))
+                self._world.observe(events.AbandonedCounted(issuer=issuer, tokens=tokens))
 
     def _rotate(self, token: ManagedToken, trigger: Trigger, listings: Listings) -> RotationResult:
         before = self._recall.trigger(token.name)

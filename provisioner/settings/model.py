@@ -1,5 +1,6 @@
 """The shape of the configuration file, as ``docs/configuration.md`` and the JSON Schema show it."""
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from provisioner.settings.references import Secret, SecretReference
 
 LONGEST_DESCRIPTION = 200
 LONGEST_TAG_KEY = 128
+HIGHEST_PORT = 65535
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -104,6 +106,15 @@ def _timezone(value: str) -> str:
         ZoneInfo(value)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError("is not a time zone, such as Europe/Berlin or UTC") from None
+    return value
+
+
+def _listen(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    if not re.fullmatch(r"\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+", host) or not re.fullmatch(r"[0-9]{1,5}", port):
+        raise ValueError("must be HOST:PORT, such as 127.0.0.1:8080 or [::]:8080")
+    if int(port) > HIGHEST_PORT:
+        raise ValueError(f"must have a port of at most {HIGHEST_PORT}")
     return value
 
 
@@ -307,9 +318,21 @@ class TokenSettings(Section):
 class Server(Section):
     """Health, metrics, API and status page."""
 
-    listen: str = "127.0.0.1:8080"
-    admin_socket: Path = Path("/run/provisioner/admin.sock")
-    api_token: Secret | None = None
+    listen: Annotated[str, AfterValidator(_listen)] = Field(
+        default="127.0.0.1:8080", description="HOST:PORT; [HOST]:PORT for IPv6. Port 0: any that is free."
+    )
+    admin_socket: Path = Field(
+        default=Path("/run/provisioner/admin.sock"), description="A Unix socket for the command line, mode 0600."
+    )
+    api_token: Secret | None = Field(
+        default=None, description="What write verbs need at server.listen; without it there are none."
+    )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
 
 
 class Reconcile(Section):

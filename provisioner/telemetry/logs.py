@@ -56,6 +56,8 @@ LEVELS: Final[Mapping[type[events.Event], int]] = {
     events.LeaseRefused: logging.ERROR,
 }
 """How loud each event is."""
+UNSAID: Final = frozenset({events.NameStands, events.AbandonedCounted})
+"""Events that tell no news: metrics and status are made of them."""
 CHATTY: Final = (
     "apscheduler",
     "asyncio",
@@ -68,6 +70,7 @@ CHATTY: Final = (
     "httpx2",
     "requests",
     "urllib3",
+    "uvicorn",
 )
 """Libraries that print addresses, headers or bodies when asked for detail: never below a warning."""
 _LONGEST_TEXT: Final = 1000
@@ -83,6 +86,8 @@ class LogObserver:
 
     def __call__(self, event: events.Event) -> None:
         """Write one event."""
+        if type(event) in UNSAID:
+            return
         details = {item.name: _plain(getattr(event, item.name)) for item in fields(event)}
         self._log.log(LEVELS[type(event)], _CAPITAL.sub("_", type(event).__name__).lower(), **details)
 

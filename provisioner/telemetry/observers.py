@@ -16,6 +16,10 @@ class Observers:
         self.lost = 0
         """How often an observer raised instead of taking note."""
 
+    def add(self, observer: Observer) -> None:
+        """Tell one more from now on."""
+        self._observers = (*self._observers, observer)
+
     def __call__(self, event: Event) -> None:
         """Tell everybody."""
         for observe in self._observers:

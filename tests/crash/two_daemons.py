@@ -56,7 +56,8 @@ def run_two(site: Site, seconds: float) -> Seen:
     seen, clock = Seen(), SystemClock()
     bystanders = Bystanders(site)
     with ExitStack() as stack:
-        processes = [stack.enter_context(site.daemon()) for _ in range(REPLICAS)]
+        sockets = [{"PROVISIONER__SERVER__ADMIN_SOCKET": str(site.folder / f"{n}.sock")} for n in range(REPLICAS)]
+        processes = [stack.enter_context(site.daemon(**socket)) for socket in sockets]
         site.wait_for("tokens", lambda: all(_is_stored(site, name) for name in NAMES))
         client = site.vault()
         stack.callback(client.session.close)

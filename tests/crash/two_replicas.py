@@ -56,7 +56,12 @@ def a_replica(site: Site, server: KubernetesServer) -> Iterator[Replica]:
     with log.open("wb") as out:
         process = subprocess.Popen(
             [str(COMMAND), "run"],
-            env={"PATH": os.defpath, "PROVISIONER_CONFIG": str(site.config), "KUBECONFIG": str(kubeconfig)},
+            env={
+                "PATH": os.defpath,
+                "PROVISIONER_CONFIG": str(site.config),
+                "PROVISIONER__SERVER__ADMIN_SOCKET": str(site.folder / f"{number}.sock"),
+                "KUBECONFIG": str(kubeconfig),
+            },
             stdout=out,
             stderr=out,
             cwd=site.folder,

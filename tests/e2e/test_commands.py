@@ -96,7 +96,11 @@ def test_status_in_json_has_the_documented_shape(site: Site) -> None:
         "awaiting_revocation",
         "consumers",
         "webhooks",
+        "last_request",
     }
+    last = token["last_request"]
+    assert (last["request_id"], last["compromised"], last["by"]) == ("r1", False, None)
+    assert last["stored_at"] is not None
     assert (shown.json["instance"], token["state"], token["last_error"]) == ("e2e", "ok", None)
     assert token["destinations"] == [
         {"store": "vault", "path": site.path("telegraf"), "revision": "2", "in_sync": True, "readable": None}

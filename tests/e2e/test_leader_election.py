@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
 from provisioner.simulators.kubernetes import Key
@@ -67,6 +68,23 @@ def test_a_follower_does_nothing_until_the_lease_is_free_and_then_everything(
         assert holder(server) is None
         assert replica.said("leadership_released")
         assert "Traceback" not in site.log()
+
+
+def test_a_follower_is_ready_serves_reads_and_names_the_leader(site: Site, server: KubernetesServer) -> None:
+    """It is well and ready without any pass; a rotation asked of it is refused, and nothing comes of it."""
+    held_by_other(server, 3600)
+    with a_replica(site, server) as replica:
+        site.wait_for("following", lambda: len(replica.said("leader_seen")) == 1)
+        listening = replica.said("api_listening")
+        with httpx.Client(base_url=f"http://{listening[0]['where']}", timeout=20) as client:
+            assert (client.get("/healthz").status_code, client.get("/readyz").status_code) == (200, 200)
+            assert "provisioner_leader 0.0" in client.get("/metrics").text
+            assert client.get("/v1/tokens").json()["tokens"][0]["next_step"] == "mint"
+        ran = site.run("rotate", "telegraf", "--socket", listening[1]["where"])
+        assert ran.status == 4
+        assert f"the leader is {OTHER}" in ran.errors
+        assert "kubectl exec somebody-else" in ran.errors
+    assert site.cluster.tokens() == ()
 
 
 def test_a_leader_that_is_cut_off_stops_before_its_lease_ends_and_leads_again(

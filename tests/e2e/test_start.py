@@ -14,6 +14,8 @@ HEAVY = (
     "httpx",
     "httpx2",
     "fastapi",
+    "prometheus_client",
+    "starlette",
     "uvicorn",
     "pydantic",
     "apscheduler",

@@ -13,7 +13,7 @@ from provisioner.telemetry.logs import LogObserver, configure_logging
 from provisioner.telemetry.observers import Observers
 from tests.builders import MINUTE
 
-PASSED = PassFinished(tokens=1, failed=0, took=MINUTE)
+PASSED = PassFinished(tokens=1, whole=True, failed=0, took=MINUTE)
 
 
 class Full(StringIO):

@@ -6,6 +6,7 @@ from threading import Event, Thread
 
 import pytest
 
+from provisioner import scheduler as scheduler_module
 from provisioner.runtime.clock import SystemClock
 from provisioner.scheduler import Scheduler
 
@@ -101,3 +102,33 @@ def test_drift_check_comes_at_its_interval_whatever_the_clock_says() -> None:
     comes = drifted.wait(PATIENCE)
     scheduler.stop()
     assert comes
+
+
+def test_it_beats_while_it_hands_out_work_also_when_all_its_threads_are_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Work that hangs is no reason to say that it is dead; a loop that hands out nothing is."""
+    monkeypatch.setattr(scheduler_module, "_BEAT_EVERY", timedelta(seconds=0.02))
+    go_on, clock = Event(), SystemClock()
+
+    def hang(_: str) -> None:
+        go_on.wait(2 * PATIENCE)
+
+    scheduler = Scheduler(wake=hang, drift=lambda: None, concurrency=1)
+    scheduler.start(clock.now() + HOUR, HOUR)
+    for name in ("one", "two", "three", "four"):
+        scheduler.wake_at(name, clock.now())
+    scheduler._beaten_at -= 3600
+    assert not scheduler.is_beating()
+    for _ in range(PATIENCE * 25):
+        if scheduler.is_beating():
+            break
+        go_on.wait(0.02)
+    has_beaten = scheduler.is_beating()
+    scheduler._scheduler.pause()
+    go_on.wait(0.3)  # a beat that was handed out before comes to its end
+    scheduler._beaten_at -= 3600
+    go_on.wait(0.2)
+    beats_on = scheduler.is_beating()
+    scheduler._scheduler.resume()
+    go_on.set()
+    scheduler.stop()
+    assert (has_beaten, beats_on) == (True, False)

@@ -1,0 +1,1 @@
+"""The API by itself, over real sockets: routes, refusals, limits, its document."""
