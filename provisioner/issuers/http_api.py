@@ -27,11 +27,8 @@ from provisioner.issuers.http_failure import FOREIGN, Failure, failure_of, trust
 from provisioner.issuers.http_transport import Patience, PatientTransport
 from provisioner.issuers.retry_after import Pause, http_date, wished_pause
 from provisioner.issuers.server_clock import ServerClock
+from provisioner.issuers.token_json import SENDABLE
 from provisioner.ports.clock import Clock
-
-_SENDABLE: Final = re.compile(r"[!-~]+")
-"""What an authorisation header can carry; httpx repeats in its error whatever else it is given."""
-
 
 _HOST: Final = re.compile(r"[^\s\[\]/@?#%]+")
 
@@ -67,7 +64,7 @@ class HttpApi:
         if until is not None:
             when = rfc3339(whole_seconds(until))
             raise IssuerUnavailableError(f"{place} waits: {self._host} asked to be left alone until {when}")
-        if not _SENDABLE.fullmatch(token.reveal()):
+        if not SENDABLE.fullmatch(token.reveal()):  # httpx repeats in its error whatever else it is given
             raise CredentialRefusedError(f"{place}: the credential holds what no request can carry: put it right")
         answer = self._exchange(call, token)
         if isinstance(answer, Failure):

@@ -38,7 +38,7 @@ _LIST_WRAPPERS: Final = ("tokens", "managementtokens", "items", "data", "result"
 _ERRORS: Final = ("error", "errors")
 _CREATE_WRAPPERS: Final = (*_LIST_WRAPPERS, "token", "managementtoken", "tokeninfo", "details", "metadata")
 KNOWN_SHAPE: Final = re.compile(r"(?:M\.V\d+\.|apiv\d+_)[!-~]+")
-_SENDABLE: Final = re.compile(r"[!-~]+")
+SENDABLE: Final = re.compile(r"[!-~]+")
 """What an authorisation header can carry."""
 _MASK: Final = re.compile(r"[*•x.-]+|\W*(?:redacted|hidden|masked|none|null)\W*", re.IGNORECASE)
 UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -202,7 +202,7 @@ def _secret(fields: Mapping[str, object]) -> SecretText | None:
     """Choose the token string: by its known shape, by the reported prefix, else the lone long candidate."""
     others = {text_of(_first(fields, keys)) for keys in (_IDS, _PREFIXES, _DESCRIPTIONS)}
     texts = {value.strip() for key in _SECRETS if isinstance(value := fields.get(key), str)}
-    candidates = {text for text in texts - others if _SENDABLE.fullmatch(text)}
+    candidates = {text for text in texts - others if SENDABLE.fullmatch(text)}
     prefix = text_of(_first(fields, _PREFIXES))
     return lone(
         {text for text in candidates if KNOWN_SHAPE.fullmatch(text)}
