@@ -236,7 +236,10 @@ class ManagementApiIssuer:
 
     def _path(self, token_id: str, doing: str) -> str:
         if not _ID.fullmatch(token_id):
-            raise IssuerRefusedError(f"{doing} at {self._name}: an id is not one that the cluster could have given")
+            raise IssuerRefusedError(
+                f"{doing} at {self._name}: an id is not one that the cluster could have given: if it is on the list, "
+                "revoke that token by hand"
+            )
         return f"/tokens/{token_id}"
 
 
