@@ -188,10 +188,8 @@ class InfluxctlIssuer:
         What is no id is not tried: influxctl would not find it, or take it for a flag of its own.
         """
         if not is_an_id(token.token_id) or token.token_id.startswith("-"):
-            raise IssuerRefusedError(
-                f"revoking {token.token_id} at {self._name}: that is no id influxctl can be called with: revoke it by"
-                " hand"
-            )
+            place = f"revoking {token.token_id} at {self._name}"
+            raise IssuerRefusedError(f"{place}: influxctl cannot be called with such an id: revoke it by hand")
         self._as_allowed(lambda caller: self._revoke(token.token_id, caller))
 
     def _revoke(self, token_id: str, caller: _Caller) -> None:

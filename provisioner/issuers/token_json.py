@@ -81,16 +81,18 @@ def listed_tokens(document: object) -> tuple[ParsedToken, ...]:
 def array_of_tokens(document: object) -> tuple[ParsedToken, ...]:
     """Read a list of tokens of which at least that is sure: it is one. Raises UnreadableOutputError.
 
-    What is no list must not read as an empty one, nor what came with an error as a whole one: of tokens that it lacks
-    nothing would be known any more.
+    That is an array, or an object that holds one under a key which says so. What is no list must not read as an empty
+    one, nor what came with an error as a whole one: of tokens that it lacks nothing would be known any more. The HTTP
+    APIs are documented to give arrays, so that nothing at all (null) is no list of theirs.
     """
     entries = document.items() if isinstance(document, Mapping) else ()
-    wraps_array = any(isinstance(value, list) for key, value in entries if _bare(key) not in _ERRORS)
+    wrapped = [value for key, value in entries if _bare(key) in _LIST_WRAPPERS]
     has_failed = any(value for key, value in entries if _bare(key) in _ERRORS)
-    if document is not None and not isinstance(document, list) and (has_failed or not wraps_array):
+    tokens = wrapped[0] if len(wrapped) == 1 and not has_failed else document
+    if not isinstance(tokens, list):
         keys = f"; keys seen: {_shown(sorted(document))}" if isinstance(document, Mapping) else ""
         raise UnreadableOutputError(f"the list is a {type(document).__name__}, not an array of objects{keys}")
-    return listed_tokens(document)
+    return listed_tokens(tokens)
 
 
 def is_an_id(text: str) -> bool:
