@@ -39,10 +39,12 @@ class HttpApi:
     The deadline is for the whole of a call: waiting for a connection, sending, and reading the answer to its end.
     """
 
-    def __init__(self, *, name: str, url: str, ca_cert: Path | None, timeout: timedelta, clock: Clock) -> None:
-        """Take where it is, for the issuer ``name``; nothing is asked yet."""
+    def __init__(
+        self, *, name: str, url: str, ca_cert: Path | None, timeout: timedelta, clock: Clock, key: str = ""
+    ) -> None:
+        """Take where it is, for the issuer ``name``, and the key that says so; nothing is asked yet."""
         self._name, self._url, self._timeout, self._clock = name, url.rstrip("/"), timeout, clock
-        self._host = _host(name, url)
+        self._host = _host(key or f"issuers.{name}.url", url)
         self._patience, self._pause, self.server_clock = Patience(clock.monotonic), Pause(clock), ServerClock()
         transport = PatientTransport(self._patience, trust(ca_cert) if url.startswith("https:") else None)
         self._client = httpx.Client(
@@ -108,7 +110,7 @@ class HttpApi:
             self._pause.begin(wished_pause(response.headers.get("retry-after"), now=said or now))
 
 
-def _host(name: str, url: str) -> str:
+def _host(key: str, url: str) -> str:
     """Give host and port as messages name them; raises ConfigurationError for what leads nowhere."""
     try:
         parts = urlsplit(url)
@@ -116,4 +118,4 @@ def _host(name: str, url: str) -> str:
             return httpx.URL(url).netloc.decode("ascii", "replace")
     except (ValueError, httpx.InvalidURL):
         pass
-    raise ConfigurationError(f"an address of issuer {name} is no address: it should look like https://HOST:PORT")
+    raise ConfigurationError(f"{key} is no address that can be asked: it should look like https://HOST:PORT")

@@ -62,7 +62,8 @@ class ManagementApiIssuer:
         self._api = HttpApi(name=name, url=url, ca_cert=ca_cert, timeout=timeout, clock=clock)
         self._proof: DatabaseProof | None = None
         if query_url is not None:
-            query = HttpApi(name=name, url=query_url, ca_cert=ca_cert, timeout=timeout, clock=clock)
+            key = f"issuers.{name}.query_url"
+            query = HttpApi(name=name, url=query_url, ca_cert=ca_cert, timeout=timeout, clock=clock, key=key)
             self._proof = DatabaseProof(query, issuer=name, database=query_database)
         self._amends = True
 

@@ -291,8 +291,10 @@ def test_name_that_is_no_hosts(address: str) -> None:
 @pytest.mark.parametrize("address", ["https://[host", "https://host:port", "http://host:99999"])
 def test_address_that_is_none(address: str) -> None:
     """It is refused when the issuer is made."""
-    with pytest.raises(ConfigurationError, match="https://HOST:PORT"):
+    with pytest.raises(ConfigurationError, match=r"^issuers\.site\.url is no address .* https://HOST:PORT"):
         an_issuer(KINDS[0], address)
+    with pytest.raises(ConfigurationError, match=r"^issuers\.site\.query_url is no address"):
+        an_issuer(KINDS[1], "https://host", query_url=address)
 
 
 def test_stale_connection_is_not_used() -> None:
