@@ -9,6 +9,7 @@ from provisioner.cli.options import Config, GlobalOptions
 from provisioner.cli.render import say_error, say_warning
 from provisioner.domain.errors import ConfigurationError, ProvisionerError
 from provisioner.runtime.memory import seal_memory
+from provisioner.settings.key_log import forget_key_log
 from provisioner.telemetry.bugs import report_by_kind
 
 EXIT_FAILED = 1
@@ -65,8 +66,8 @@ rehearsal.register(app)
 def main() -> None:
     """Run the command line; the exit codes are those of ``docs/commands.md``."""
     report_by_kind(say_error)
-    for failure in seal_memory():  # before any secret is read
-        say_warning(failure)
+    for warning in (*seal_memory(), *forget_key_log()):  # before any secret is read, or sent
+        say_warning(warning)
     try:
         typer.main.get_command(app)()  # not app(): Typer would put its own hook, which prints texts, in place of ours
     except ConfigurationError as error:

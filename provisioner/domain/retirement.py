@@ -19,7 +19,7 @@ from provisioner.domain.model import (
     Unreadable,
 )
 from provisioner.domain.readers import readable_since, unreadable
-from provisioner.domain.snapshot import Snapshot
+from provisioner.domain.snapshot import Snapshot, each_once
 from provisioner.domain.timing import rfc3339, whole_seconds
 from provisioner.domain.trials import is_refused_for_good
 from provisioner.domain.unlisted import last_listed, unseen, unseen_predecessors
@@ -117,7 +117,7 @@ def live_marked(snapshot: Snapshot, now: datetime) -> int:
     These are the stored one, as long as it has not been refused, those on the last list of an issuer that gives none
     now, and those that are unseen.
     """
-    marked = (*snapshot.marked(), *last_listed(snapshot))
+    marked = each_once((*snapshot.marked(), *last_listed(snapshot)))
     listed = {token.mark.rotation_id for token in marked if token.mark is not None}
     record = snapshot.record
     stored = (

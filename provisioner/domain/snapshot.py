@@ -1,11 +1,31 @@
 """All that a decision about one name may depend on, besides the time."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from provisioner.domain.memory import Memory
 from provisioner.domain.model import IssuedToken, Listing, ManagedToken, Record, Stored, Trigger, Unreadable
+
+
+def each_once(tokens: Iterable[IssuedToken]) -> tuple[IssuedToken, ...]:
+    """Give each token once, though several issuers list it because they are one cluster, configured more than once.
+
+    Both its mark and its id must be the same. Where one list says that it was revoked, or ends sooner, another one's
+    word is taken: a list can be stale, and to revoke it once more does no harm.
+    """
+    found: dict[tuple[object, str], IssuedToken] = {}
+    for token in tokens:
+        key = (token.mark, token.token_id)
+        if key not in found or _life_of(token) > _life_of(found[key]):
+            found[key] = token
+    return tuple(found.values())
+
+
+def _life_of(token: IssuedToken) -> tuple[bool, bool, float]:
+    """Give what is the greater, the longer it lives."""
+    ends = 0.0 if token.expires_at is None else token.expires_at.timestamp()
+    return token.revoked_at is None, token.expires_at is None, ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +72,9 @@ class Snapshot:
         return None if honoured else self.trigger
 
     def marked(self) -> tuple[IssuedToken, ...]:
-        """All tokens of this name on every readable list, dead ones included."""
+        """All tokens of this name on every readable list, dead ones included, each once."""
         readable = (listing for listing in self.listings.values() if isinstance(listing, Listing))
-        return tuple(token for listing in readable for token in listing.of(self.token.owner))
+        return each_once(token for listing in readable for token in listing.of(self.token.owner))
 
     def is_stored(self, token: IssuedToken) -> bool:
         """Tell whether any readable destination holds it, by its id or its rotation: then it is never revoked.

@@ -1,6 +1,6 @@
 """Looks whether every issuer and store can do its part, for ``provisioner check``. Changes nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from provisioner.domain.errors import ProvisionerError
@@ -22,7 +22,8 @@ class Inspected:
 
 def inspect(world: World, tokens: Sequence[ManagedToken]) -> tuple[Inspected, ...]:
     """Ask every issuer for its list, and every store whether it would take a write at each destination."""
-    lines = [line for name in world.issuers for line in _issuer(world, name, tokens)]
+    listings: dict[str, Listing] = {}
+    lines = [line for name in world.issuers for line in _issuer(world, name, tokens, listings)]
     for name in world.stores:
         lines += _store(world, name, tokens)
     lines += [line for token in tokens for line in _consumers(world, token)]
@@ -60,12 +61,17 @@ def _consumers(world: World, token: ManagedToken) -> Iterator[Inspected]:
             yield Inspected(kind="webhook", name=str(webhook), ok=True, message=message)
 
 
-def _issuer(world: World, name: str, tokens: Sequence[ManagedToken]) -> Iterator[Inspected]:
+def _issuer(
+    world: World, name: str, tokens: Sequence[ManagedToken], listings: dict[str, Listing]
+) -> Iterator[Inspected]:
+    """See whether it gives a list, and what speaks against it; ``listings`` are those of the ones before."""
     try:
         listing = world.issuers[name].list()
     except ProvisionerError as error:
         yield Inspected(kind="issuer", name=name, ok=False, message=str(error))
         return
+    same = _same_cluster(listing, listings)
+    listings[name] = listing
     marked = sum(1 for token in listing.tokens if token.mark is not None)
     proof = "by use" if listing.proves_by_use else "by the list"
     message = f"{len(listing.tokens)} tokens listed, {marked} of them marked; new tokens are proven {proof}"
@@ -75,8 +81,21 @@ def _issuer(world: World, name: str, tokens: Sequence[ManagedToken]) -> Iterator
         refused = _refused(world, credential) if listing.credential is None else None
         message += f"; {_called(credential, listing, turned_away=refused is not None)}"
     yield Inspected(kind="issuer", name=name, ok=True, message=message)
-    for warning in (*listing.warnings, *filter(None, [refused, _wrong_clock(listing)])):
+    for warning in (*listing.warnings, *filter(None, [refused, _wrong_clock(listing), same])):
         yield Inspected(kind="issuer", name=name, ok=False, message=warning)
+
+
+def _same_cluster(listing: Listing, others: Mapping[str, Listing]) -> str | None:
+    """Say so when another issuer lists the very same tokens of ours: each is counted and revoked once all the same."""
+    ours = _marked(listing)
+    same = [name for name, other in others.items() if ours & _marked(other)]
+    if not same:
+        return None
+    return f"it lists the very tokens that {', '.join(same)} lists, as one cluster does: configure it once"
+
+
+def _marked(listing: Listing) -> frozenset[tuple[str, str]]:
+    return frozenset((str(token.mark), token.token_id) for token in listing.tokens if token.mark is not None)
 
 
 def _wrong_clock(listing: Listing) -> str | None:

@@ -46,8 +46,9 @@ _UNREAD: Final[Mapping[str, type[ProvisionerError]]] = {
 def _observed(observe: Observer, kind: str, backend: str, operation: str, request: Callable[[], T]) -> T:
     """Make a request and tell of it. A foreign error, which only a bug lets come so far, becomes one of ours here.
 
-    It could hold a secret, and it must not end the pass of other names: only its kind is told, and ours is raised
-    outside the handler, so that it is no context of ours.
+    So does SystemExit: an adapter has no business to end us. A foreign error could hold a secret, and it must not end
+    the pass of other names: only its kind is told, and ours is raised outside the handler, so that it is no context of
+    ours.
     """
     result = "ok"
     try:
@@ -55,7 +56,7 @@ def _observed(observe: Observer, kind: str, backend: str, operation: str, reques
     except ProvisionerError as error:
         result = type(error).__name__
         raise
-    except Exception as error:  # noqa: BLE001  # whatever an adapter lets through ends here, see above
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever an adapter lets through ends here, see above
         result = type(error).__name__
     finally:
         observe(events.RequestMade(kind=kind, backend=backend, operation=operation, result=result))

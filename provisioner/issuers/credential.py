@@ -90,7 +90,7 @@ class ManagedCredential:
         if self.initial is not None:
             yield from self.initial.candidates()
         elif given == 0:
-            raise self.missing("configure one to begin with")
+            raise self.missing("configure `auth` of the issuer to begin with")
 
     def stored(self) -> Iterator[Presented]:
         """Give what is stored; when that was refused what has taken its place since it was read, then what copies hold.

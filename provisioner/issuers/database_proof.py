@@ -11,7 +11,7 @@ from provisioner.domain.errors import CredentialRefusedError, IssuerRefusedError
 from provisioner.domain.model import Permission
 from provisioner.domain.secret import SecretText
 from provisioner.issuers.http_api import HttpApi
-from provisioner.issuers.http_call import Call
+from provisioner.issuers.http_call import DONE, Call
 
 _ALL: Final = "*"
 _READ: Final = "read"
@@ -61,5 +61,12 @@ def _reading(database: str) -> Call:
 def _writing_nothing(database: str) -> Call:
     query = {"bucket": database}
     return Call(
-        doing=_DOING, method="POST", path="/api/v2/write", query=query, content=b"", right=_RIGHT, handled=_JUDGED
+        doing=_DOING,
+        method="POST",
+        path="/api/v2/write",
+        query=query,
+        content=b"",
+        right=_RIGHT,
+        good=DONE,
+        handled=_JUDGED,
     )

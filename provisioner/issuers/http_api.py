@@ -27,11 +27,8 @@ from provisioner.issuers.http_failure import FOREIGN, Failure, failure_of, trust
 from provisioner.issuers.http_transport import Patience, PatientTransport
 from provisioner.issuers.retry_after import Pause, http_date, wished_pause
 from provisioner.issuers.server_clock import ServerClock
+from provisioner.issuers.token_json import SENDABLE
 from provisioner.ports.clock import Clock
-
-_SENDABLE: Final = re.compile(r"[!-~]+")
-"""What an authorisation header can carry; httpx repeats in its error whatever else it is given."""
-
 
 _HOST: Final = re.compile(r"[^\s\[\]/@?#%]+")
 
@@ -42,10 +39,12 @@ class HttpApi:
     The deadline is for the whole of a call: waiting for a connection, sending, and reading the answer to its end.
     """
 
-    def __init__(self, *, name: str, url: str, ca_cert: Path | None, timeout: timedelta, clock: Clock) -> None:
-        """Take where it is, for the issuer ``name``; nothing is asked yet."""
+    def __init__(
+        self, *, name: str, url: str, ca_cert: Path | None, timeout: timedelta, clock: Clock, key: str = ""
+    ) -> None:
+        """Take where it is, for the issuer ``name``, and the key that says so; nothing is asked yet."""
         self._name, self._url, self._timeout, self._clock = name, url.rstrip("/"), timeout, clock
-        self._host = _host(name, url)
+        self._host = _host(key or f"issuers.{name}.url", url)
         self._patience, self._pause, self.server_clock = Patience(clock.monotonic), Pause(clock), ServerClock()
         transport = PatientTransport(self._patience, trust(ca_cert) if url.startswith("https:") else None)
         self._client = httpx.Client(
@@ -67,7 +66,7 @@ class HttpApi:
         if until is not None:
             when = rfc3339(whole_seconds(until))
             raise IssuerUnavailableError(f"{place} waits: {self._host} asked to be left alone until {when}")
-        if not _SENDABLE.fullmatch(token.reveal()):
+        if not SENDABLE.fullmatch(token.reveal()):  # httpx repeats in its error whatever else it is given
             raise CredentialRefusedError(f"{place}: the credential holds what no request can carry: put it right")
         answer = self._exchange(call, token)
         if isinstance(answer, Failure):
@@ -111,7 +110,7 @@ class HttpApi:
             self._pause.begin(wished_pause(response.headers.get("retry-after"), now=said or now))
 
 
-def _host(name: str, url: str) -> str:
+def _host(key: str, url: str) -> str:
     """Give host and port as messages name them; raises ConfigurationError for what leads nowhere."""
     try:
         parts = urlsplit(url)
@@ -119,4 +118,4 @@ def _host(name: str, url: str) -> str:
             return httpx.URL(url).netloc.decode("ascii", "replace")
     except (ValueError, httpx.InvalidURL):
         pass
-    raise ConfigurationError(f"an address of issuer {name} is no address: it should look like https://HOST:PORT")
+    raise ConfigurationError(f"{key} is no address that can be asked: it should look like https://HOST:PORT")

@@ -17,6 +17,10 @@ from provisioner.issuers.http_answer import Answer, Flaw
 from provisioner.issuers.http_failure import Failure, Stage
 
 _NOT_NOW: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+CREATED: Final = frozenset({HTTPStatus.OK, HTTPStatus.CREATED})
+"""What says yes to a create."""
+DONE: Final = frozenset({HTTPStatus.OK, HTTPStatus.NO_CONTENT})
+"""What says yes where there is nothing to tell."""
 _PASSING_FLAWS: Final = frozenset({Flaw.CUT, Flaw.SLOW})
 
 
@@ -38,6 +42,8 @@ class Call:
     """Sent as it is."""
     has_effect: bool = False
     """Whether it changes anything: then no answer means that nobody knows."""
+    good: frozenset[int] = frozenset({HTTPStatus.OK})
+    """Statuses that say yes. Others of their like do not: a part (206), or what is only begun (202)."""
     handled: frozenset[int] = frozenset()
     """Statuses that the caller wants to judge, although they say no."""
 
@@ -65,8 +71,11 @@ def refusal(answer: Answer, words: str, call: Call, place: str, host: str) -> Pr
     """Tell what an answer of no means; ``words`` are its own, scrubbed. None for a yes."""
     status, because = answer.status, f": {words}" if words else ""
     kind, said = call.unknown, f"{place}: {host} answered {status}{because}"
-    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+    if status in call.good:
         return _without_body(answer, call, place, host)
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        said = f"{place}: {host} answered {status}, which is neither a yes nor a no here"
+        return call.unknown(said) if call.has_effect else IssuerRefusedError(f"{said}: is the address right?")
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         where = f" to {answer.redirects_to}" if answer.redirects_to else ""
         away = f"{host} sends us elsewhere{where} ({status}), where a credential must not follow"

@@ -4,12 +4,14 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, Final
 
 import httpcore
 import httpx
 
 _CONNECTIONS: Final = 32
+_WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _KEPT_FOR: Final = 5.0
 """Seconds for which an idle connection is kept: servers and what stands between close theirs, and seldom sooner."""
 
@@ -86,7 +88,11 @@ class PatientTransport(httpx.BaseTransport):
 
 
 class _Body(httpx.SyncByteStream):
-    """The body of an answer as it arrives."""
+    """The body of an answer as it arrives.
+
+    Where an answer has none by its status, whatever follows it all the same would stay on the connection as the
+    beginning of the next one: that connection is not used again.
+    """
 
     def __init__(self, answer: httpcore.Response) -> None:
         self._answer = answer
@@ -95,7 +101,9 @@ class _Body(httpx.SyncByteStream):
         yield from self._answer.iter_stream()
 
     def close(self) -> None:
-        """Give the connection back; one on which something is still to come is closed."""
+        """Give the connection back; one on which something is still to come, or may be, is closed."""
+        if self._answer.status in _WITHOUT_BODY:
+            self._answer.extensions["network_stream"].close()  # before anybody else is given it
         self._answer.close()
 
 

@@ -34,7 +34,7 @@ from provisioner.issuers.influxctl_output import parse_create, parse_list
 from provisioner.issuers.influxctl_profile import FILE_NAME, Profile
 from provisioner.issuers.management_proof import ManagementProof
 from provisioner.issuers.private_directory import PrivateDirectory, places_to_choose, where_temporary_files_go
-from provisioner.issuers.token_json import ParsedToken, UnreadableOutputError
+from provisioner.issuers.token_json import ParsedToken, UnreadableOutputError, is_an_id
 from provisioner.ports.clock import Clock
 from provisioner.ports.credential import Presented
 
@@ -183,7 +183,13 @@ class InfluxctlIssuer:
         return listed is not None and listed.is_live(self._clock.now())
 
     def revoke(self, token: IssuedToken) -> None:
-        """Revoke one token by its id; what is gone already is revoked."""
+        """Revoke one token by its id; what is gone already is revoked.
+
+        What is no id is not tried: influxctl would not find it, or take it for a flag of its own.
+        """
+        if not is_an_id(token.token_id) or token.token_id.startswith("-"):
+            place = f"revoking {token.token_id} at {self._name}"
+            raise IssuerRefusedError(f"{place}: influxctl cannot be called with such an id: revoke it by hand")
         self._as_allowed(lambda caller: self._revoke(token.token_id, caller))
 
     def _revoke(self, token_id: str, caller: _Caller) -> None:
@@ -353,7 +359,7 @@ class InfluxctlIssuer:
             found = [token.token_id for token in self.list().tokens if token.mark == mark]
         except ProvisionerError:
             return None
-        return found[0] if len(found) == 1 else None
+        return found[0] if len(found) == 1 and is_an_id(found[0]) else None
 
 
 def _waits_for_login(complaint: str, output: str) -> bool:

@@ -20,6 +20,7 @@ from provisioner.issuers.token_json import (
     normalised,
     parsed_token,
     text_of,
+    with_fit_id,
 )
 
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -108,4 +109,4 @@ def _from_text(text: str) -> ParsedToken:
     )
     if secret is None:
         raise UnreadableOutputError(f"no token string was found in {len(text.splitlines())} lines of text")
-    return parsed_token(fields, secret)
+    return with_fit_id(parsed_token(fields, secret))

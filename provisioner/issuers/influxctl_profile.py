@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from provisioner.domain.errors import IssuerRefusedError, IssuerUnavailableError
+from provisioner.domain.errors import CredentialRefusedError, IssuerRefusedError, IssuerUnavailableError
 from provisioner.domain.secret import SecretText
+from provisioner.issuers.token_json import SENDABLE
 
 FILE_NAME: Final = "config.toml"
 _DEFAULT: Final = "default"
@@ -37,8 +38,13 @@ class Profile:
     def holding(self, token: SecretText, directory: Path) -> Iterator[Path]:
         """Give a directory with a copy of the profile that holds this token instead of its own, until the block ends.
 
-        Nothing else of the file is in it. Raises IssuerRefusedError; IssuerUnavailableError when it cannot be written.
+        Nothing else of the file is in it. Raises CredentialRefusedError for what is no token, IssuerRefusedError;
+        IssuerUnavailableError when it cannot be written.
         """
+        if not SENDABLE.fullmatch(token.reveal()):  # an encoder's error would hold the whole profile
+            raise CredentialRefusedError(
+                f"issuer {self.issuer}: the credential holds what no request can carry: put it right"
+            )
         kept = {key: value for key, value in self._read().items() if key not in _SECRETS}
         folder = _a_folder_in(directory)
         try:

@@ -24,7 +24,7 @@ from provisioner.domain.secret import SecretText
 from provisioner.issuers.credential import authorised
 from provisioner.issuers.http_answer import Answer
 from provisioner.issuers.http_api import HttpApi
-from provisioner.issuers.http_call import Call
+from provisioner.issuers.http_call import CREATED, DONE, Call
 from provisioner.issuers.token_json import ParsedToken, array_of_tokens, created_token
 from provisioner.ports.clock import Clock
 from provisioner.ports.credential import Credential, Presented
@@ -83,6 +83,7 @@ class InfluxDB3Issuer:
             right=_RIGHT,
             body={"token_name": str(request.mark), "expiry_secs": int(request.ttl.total_seconds())},
             has_effect=True,
+            good=CREATED,
             handled=frozenset({HTTPStatus.CONFLICT}),
         )
         answer = authorised(self._credential, lambda presented: self._ask_about_tokens(call, presented.token))
@@ -126,6 +127,7 @@ class InfluxDB3Issuer:
             right=_RIGHT,
             query={"token_name": str(token.mark)},
             has_effect=True,
+            good=DONE,
             handled=frozenset({HTTPStatus.NOT_FOUND}),
         )
         answer = authorised(self._credential, lambda presented: self._ask_about_tokens(call, presented.token))
@@ -145,6 +147,7 @@ class InfluxDB3Issuer:
             path=_TOKENS,
             right=_RIGHT,
             query={"token_name": f"never-created-{uuid.uuid4()}"},
+            good=DONE,
             handled=frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}),
         )
         if not self.prove(credential, ""):

@@ -28,7 +28,7 @@ from provisioner.issuers.credential import authorised
 from provisioner.issuers.database_proof import DatabaseProof
 from provisioner.issuers.http_answer import Answer
 from provisioner.issuers.http_api import HttpApi
-from provisioner.issuers.http_call import Call
+from provisioner.issuers.http_call import CREATED, DONE, Call
 from provisioner.issuers.token_json import ParsedToken, array_of_tokens, created_token, single_token
 from provisioner.ports.clock import Clock
 from provisioner.ports.credential import Credential, Presented
@@ -62,7 +62,8 @@ class ManagementApiIssuer:
         self._api = HttpApi(name=name, url=url, ca_cert=ca_cert, timeout=timeout, clock=clock)
         self._proof: DatabaseProof | None = None
         if query_url is not None:
-            query = HttpApi(name=name, url=query_url, ca_cert=ca_cert, timeout=timeout, clock=clock)
+            key = f"issuers.{name}.query_url"
+            query = HttpApi(name=name, url=query_url, ca_cert=ca_cert, timeout=timeout, clock=clock, key=key)
             self._proof = DatabaseProof(query, issuer=name, database=query_database)
         self._amends = True
 
@@ -91,6 +92,7 @@ class ManagementApiIssuer:
                 "expiresAt": rfc3339(self._api.server_clock.theirs(request.expires_at)),
             },
             has_effect=True,
+            good=CREATED,
             handled=frozenset({HTTPStatus.CONFLICT}),
         )
         answer = authorised(self._credential, lambda presented: self._api.ask(call, presented.token))
@@ -125,6 +127,7 @@ class ManagementApiIssuer:
             path=self._path(token.token_id, "revoking"),
             right=_RIGHT,
             has_effect=True,
+            good=DONE,
             handled=frozenset({HTTPStatus.NOT_FOUND}),
         )
         try:
@@ -142,6 +145,7 @@ class ManagementApiIssuer:
             right=_RIGHT,
             body={"permissions": _as_json(permissions)},
             has_effect=True,
+            good=DONE,
             handled=_NO_PATCH | {HTTPStatus.NOT_FOUND},
         )
         answer = authorised(self._credential, lambda presented: self._api.ask(call, presented.token))
@@ -162,6 +166,7 @@ class ManagementApiIssuer:
             method="DELETE",
             path=f"/tokens/{uuid.uuid4()}",
             right=_RIGHT,
+            good=DONE,
             handled=denied | _NOT_THERE,
         )
         try:
@@ -236,7 +241,10 @@ class ManagementApiIssuer:
 
     def _path(self, token_id: str, doing: str) -> str:
         if not _ID.fullmatch(token_id):
-            raise IssuerRefusedError(f"{doing} at {self._name}: an id is not one that the cluster could have given")
+            raise IssuerRefusedError(
+                f"{doing} at {self._name}: an id is not one that the cluster could have given: if it is on the list, "
+                "revoke that token by hand"
+            )
         return f"/tokens/{token_id}"
 
 

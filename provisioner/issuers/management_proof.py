@@ -26,7 +26,8 @@ class ManagementProof:
     def __init__(self, base_url: str, *, issuer: str, timeout: timedelta, ca_cert: Path | None, clock: Clock) -> None:
         """Take the API's base, such as https://HOST/api/v0; nothing is asked yet."""
         name = f"management_api of {issuer}"
-        self._api = HttpApi(name=name, url=base_url, ca_cert=ca_cert, timeout=timeout, clock=clock)
+        key = f"issuers.{issuer}.management_api"
+        self._api = HttpApi(name=name, url=base_url, ca_cert=ca_cert, timeout=timeout, clock=clock, key=key)
 
     def works(self, token: SecretText) -> bool:
         """Use the token once. Raises IssuerUnavailableError without an answer, IssuerRefusedError on a useless one."""

@@ -4,9 +4,10 @@ Sources: the samples of `management list` in InfluxData's documentation ({second
 answers of its HTTP APIs. What is not documented is accepted in every likely form.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -38,8 +39,10 @@ _LIST_WRAPPERS: Final = ("tokens", "managementtokens", "items", "data", "result"
 _ERRORS: Final = ("error", "errors")
 _CREATE_WRAPPERS: Final = (*_LIST_WRAPPERS, "token", "managementtoken", "tokeninfo", "details", "metadata")
 KNOWN_SHAPE: Final = re.compile(r"(?:M\.V\d+\.|apiv\d+_)[!-~]+")
-_SENDABLE: Final = re.compile(r"[!-~]+")
+SENDABLE: Final = re.compile(r"[!-~]+")
 """What an authorisation header can carry."""
+_ID: Final = re.compile(r"[!-~]{1,200}")
+"""What may stand in messages, logs, records, paths and arguments."""
 _MASK: Final = re.compile(r"[*•x.-]+|\W*(?:redacted|hidden|masked|none|null)\W*", re.IGNORECASE)
 UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DEEPEST: Final = 3
@@ -68,7 +71,7 @@ class ParsedToken:
 def listed_tokens(document: object) -> tuple[ParsedToken, ...]:
     """Read a list of tokens, bare or wrapped; raises UnreadableOutputError."""
     entries = _entries(document)
-    tokens = tuple(parsed_token(normalised(entry)) for entry in entries)
+    tokens = tuple(_with_harmless_id(parsed_token(normalised(entry))) for entry in entries)
     if any(token.token_id is None for token in tokens):
         keys = sorted({key for entry in entries for key in entry})
         raise UnreadableOutputError(f"a listed token has no id; keys seen: {_shown(keys)}")
@@ -78,26 +81,57 @@ def listed_tokens(document: object) -> tuple[ParsedToken, ...]:
 def array_of_tokens(document: object) -> tuple[ParsedToken, ...]:
     """Read a list of tokens of which at least that is sure: it is one. Raises UnreadableOutputError.
 
-    What is no list must not read as an empty one, nor what came with an error as a whole one: of tokens that it lacks
-    nothing would be known any more.
+    That is an array, or an object that holds one under a key which says so. What is no list must not read as an empty
+    one, nor what came with an error as a whole one: of tokens that it lacks nothing would be known any more. The HTTP
+    APIs are documented to give arrays, so that nothing at all (null) is no list of theirs.
     """
     entries = document.items() if isinstance(document, Mapping) else ()
-    wraps_array = any(isinstance(value, list) for key, value in entries if _bare(key) not in _ERRORS)
+    wrapped = [value for key, value in entries if _bare(key) in _LIST_WRAPPERS]
     has_failed = any(value for key, value in entries if _bare(key) in _ERRORS)
-    if document is not None and not isinstance(document, list) and (has_failed or not wraps_array):
+    tokens = wrapped[0] if len(wrapped) == 1 and not has_failed else document
+    if not isinstance(tokens, list):
         keys = f"; keys seen: {_shown(sorted(document))}" if isinstance(document, Mapping) else ""
         raise UnreadableOutputError(f"the list is a {type(document).__name__}, not an array of objects{keys}")
-    return listed_tokens(document)
+    return listed_tokens(tokens)
+
+
+def is_an_id(text: str) -> bool:
+    """Tell whether a server's id may be repeated: printable ASCII without spaces, of at most 200 characters."""
+    return _ID.fullmatch(text) is not None
+
+
+def _with_harmless_id(token: ParsedToken) -> ParsedToken:
+    """Give a listed token a name of ours in place of an id that may not be repeated.
+
+    The entry is kept, with its mark: what carries ours must stay in sight, or it would be counted by nobody and live
+    on unknown. The list is not refused either: one foreign token with such an id would stop the rotation of all. What
+    stands for the id is the same on every list, differs from token to token, and is no id itself (it holds spaces),
+    so that no issuer revokes or amends anything by it: where that goes by the id, a person has to.
+    """
+    if token.token_id is None or is_an_id(token.token_id):
+        return token
+    digest = hashlib.sha256(token.token_id.encode(errors="surrogatepass")).hexdigest()
+    return replace(token, token_id=f"[unreadable id {digest[:12]}]")
+
+
+def with_fit_id(token: ParsedToken) -> ParsedToken:
+    """Give a created token back; raises UnreadableOutputError when its id may not be repeated.
+
+    It would get into its record, and is no use without it: the token is an orphan then, known by its mark on the list.
+    """
+    if token.token_id is not None and not is_an_id(token.token_id):
+        raise UnreadableOutputError("its id is not printable ASCII of at most 200 characters")
+    return token
 
 
 def created_token(document: object) -> ParsedToken:
-    """Read a new token with its string; raises UnreadableOutputError without one."""
+    """Read a new token with its string; raises UnreadableOutputError without one, and for an id that is none."""
     entry = _created_entry(document)
     fields = normalised(entry)
     secret = _secret(fields) or _lone_shape(document)
     if secret is None:
         raise UnreadableOutputError(f"no key holds a token string; keys seen: {_shown(sorted(entry))}")
-    return parsed_token(fields, secret)
+    return with_fit_id(parsed_token(fields, secret))
 
 
 def single_token(document: object) -> ParsedToken:
@@ -203,7 +237,7 @@ def _secret(fields: Mapping[str, object]) -> SecretText | None:
     """Choose the token string: by its known shape, by the reported prefix, else the lone long candidate."""
     others = {text_of(_first(fields, keys)) for keys in (_IDS, _PREFIXES, _DESCRIPTIONS)}
     texts = {value.strip() for key in _SECRETS if isinstance(value := fields.get(key), str)}
-    candidates = {text for text in texts - others if _SENDABLE.fullmatch(text)}
+    candidates = {text for text in texts - others if SENDABLE.fullmatch(text)}
     prefix = text_of(_first(fields, _PREFIXES))
     return lone(
         {text for text in candidates if KNOWN_SHAPE.fullmatch(text)}

@@ -1,9 +1,11 @@
 """What is wrong with a configuration, a line each: the key, what is wrong, what to do. No value is repeated."""
 
 import difflib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, get_args
+from typing import Any, Final, get_args, get_origin
+
+from pydantic import BaseModel
 
 from provisioner.domain.mark import INSTANCE_PATTERN, NAME_PATTERN
 from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
@@ -13,6 +15,8 @@ LOGINS: Final = ("token", "approle", "kubernetes", "jwt")
 _LABELS: Final = {f"^{pattern}$" for pattern in (INSTANCE_PATTERN, NAME_PATTERN)}
 _ENTRY: Final = 2
 """How long the location of an issuer or a store is: its section, and its name."""
+_CLOSE: Final = 0.8
+"""How alike a key must be to be suggested: ``urll`` and ``url`` are, ``typo`` and ``type`` are not."""
 _SHORTEST_VALUE: Final = 4
 """What is shorter is no secret, and may well stand in a message by chance."""
 
@@ -37,7 +41,7 @@ class Complaints:
             case "extra_forbidden":
                 *above, last = location
                 unknown = scrub(str(last), longest_word=LONGEST_PLAIN_WORD)  # a secret, if the key was forgotten
-                return f"{self._key([*above, unknown])}: unknown key{self.guess(unknown)}"
+                return f"{self._key([*above, unknown])}: unknown key{self.guess(unknown, *above)}"
             case "missing":
                 return f"{key}: is missing"
             case "string_pattern_mismatch":
@@ -50,9 +54,9 @@ class Complaints:
                 text = str(problem["msg"]).removeprefix("Value error, ").replace("Input should be ", "must be ", 1)
                 return f"{key}: {self._without_values(text, location)}"
 
-    def guess(self, key: str) -> str:
-        """Say what to do about a key that there is not."""
-        close = difflib.get_close_matches(key, sorted(set(_known_keys(self.shape))), n=1)
+    def guess(self, key: str, *above: Any) -> str:  # noqa: ANN401  # parts of a location
+        """Say what to do about a key that there is not; ``above`` is where it stands."""
+        close = difflib.get_close_matches(key, sorted(_keys_at(self.shape, above)), n=1, cutoff=_CLOSE)
         if close:
             return f", did you mean {close[0]}?"
         return ": remove it, or see `provisioner schema` for the keys there are"
@@ -120,13 +124,37 @@ def _texts(value: object) -> Iterator[str]:
         yield str(value)
 
 
-def _known_keys(model: Any) -> Iterator[str]:  # noqa: ANN401  # types of any shape
-    """Give the names of all keys anywhere in the file."""
-    fields = getattr(model, "model_fields", None)
-    if fields is None:
-        for argument in get_args(model):
-            yield from _known_keys(argument)
-        return
-    for name, field in fields.items():
-        yield name
-        yield from _known_keys(field.annotation)
+def _keys_at(shape: Any, location: Sequence[Any]) -> frozenset[str]:  # noqa: ANN401  # types of any shape
+    """Give the keys that may stand at a place, for the kind that stands there."""
+    models, is_entry = list(_models(shape)), False
+    for part in location:
+        if is_entry:  # a name, or an index
+            is_entry = False
+            continue
+        tagged = [model for model in models if part in _tags(model)]
+        if tagged and len(models) > 1:
+            models = tagged
+            continue
+        annotations = [model.model_fields[part].annotation for model in models if part in model.model_fields]
+        models = [model for annotation in annotations for model in _models(annotation)]
+        is_entry = any(map(_has_entries, annotations))
+    return frozenset(name for model in models for name in model.model_fields)
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:  # noqa: ANN401  # types of any shape
+    """Give the models that an annotation speaks of, and not those of their fields."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
+
+
+def _has_entries(annotation: Any) -> bool:  # noqa: ANN401  # types of any shape
+    return get_origin(annotation) in {dict, list} or any(map(_has_entries, get_args(annotation)))
+
+
+def _tags(model: type[BaseModel]) -> Iterator[Any]:
+    """Give the words by which a union tells it from others."""
+    for name in ("type", "method"):
+        if name in model.model_fields:
+            yield from get_args(model.model_fields[name].annotation)

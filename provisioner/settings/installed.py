@@ -1,7 +1,9 @@
 """Kinds of issuers and stores that other packages bring: looked for only when a configuration names one."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Final, Literal, NamedTuple
@@ -114,7 +116,8 @@ def _kind(section: str, entry: EntryPoint) -> Kind:
 def _loaded(entry: EntryPoint) -> tuple[object, str | None]:
     """Give what an entry point names, or why it cannot be had."""
     try:
-        return entry.load(), None
+        with redirect_stdout(sys.stderr):  # what it prints while it is loaded must not get into JSON of ours
+            return entry.load(), None
     except (Exception, SystemExit) as error:  # noqa: BLE001  # the code of others may fail in any way, or want to end us
         return None, f"{type(error).__name__}: {scrub(str(error), longest_word=LONGEST_PLAIN_WORD)}"
 

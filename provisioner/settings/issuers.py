@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from provisioner.settings.durations import Duration
-from provisioner.settings.model import IssuerSection, Name, Url
+from provisioner.settings.model import IssuerSection, IssuerUrl, Name
 from provisioner.settings.references import Secret
 
 _CREDENTIAL: Final = (
@@ -34,7 +34,7 @@ class InfluxctlIssuerSettings(IssuerSection):
     )
     profile: str | None = Field(default=None, description="The profile in it; without it, influxctl's own default.")
     timeout: Duration = Field(default=timedelta(seconds=60), description="After it, influxctl is killed.")
-    management_api: Url | None = Field(
+    management_api: IssuerUrl | None = Field(
         default=None, description="Proves new tokens by using them here; without it, by `management list`."
     )
     ca_cert: Path | None = Field(default=None, description="CA certificates for management_api, PEM.")
@@ -45,7 +45,7 @@ class InfluxDB3IssuerSettings(IssuerSection):
     """Named admin tokens of InfluxDB 3 Core and Enterprise, over HTTP."""
 
     type: Literal["influxdb3"]
-    url: Url = Field(description="Such as https://influxdb3:8181.")
+    url: IssuerUrl = Field(description="Such as https://influxdb3:8181.")
     auth: Secret | None = Field(default=None, description="An operator or admin token; with credential, to begin with.")
     credential: Name | None = Field(default=None, description=_CREDENTIAL)
     ca_cert: Path | None = Field(default=None, description="CA certificates of the server, PEM.")
@@ -58,10 +58,10 @@ class ManagementApiIssuerSettings(IssuerSection):
     has_permissions: ClassVar[bool] = True
 
     type: Literal["influxdb-management-api"]
-    url: Url = Field(description="Such as https://HOST/api/v0, or https://HOST/api/v0/accounts/ID/clusters/ID.")
+    url: IssuerUrl = Field(description="Such as https://HOST/api/v0, or https://HOST/api/v0/accounts/ID/clusters/ID.")
     auth: Secret | None = Field(default=None, description="A management token; with credential, to begin with.")
     credential: Name | None = Field(default=None, description=_CREDENTIAL)
-    query_url: Url | None = Field(
+    query_url: IssuerUrl | None = Field(
         default=None, description="Where databases are queried: new tokens are then proven by using them there."
     )
     query_database: str | None = Field(

@@ -118,16 +118,25 @@ def _judged(content: dict[str, Any]) -> Settings | list[str]:
         return [f"{key}: unknown key{complaints.guess(key)}" for key in orders]
     try:
         settings, lines = shape(**content), []
+        _ask_what_they_are(settings)
     except ValidationError as error:
         problems = error.errors(include_input=False, include_url=False)
         lines = list(dict.fromkeys(complaints.line(problem) for problem in problems))
-    except Exception as error:  # the code of another package judges here, too
+    except (Exception, SystemExit) as error:  # the code of another package judges here, too
         if not installed.packages:
             raise
         lines = [
             f"the settings cannot be read by {installed.packages} ({type(error).__name__}): have its authors mend it"
         ]
     return [*installed.problems, *lines] or settings
+
+
+def _ask_what_they_are(settings: Settings) -> None:
+    """Ask once for all that we ask of settings later: there the code of another package would fail us."""
+    for issuer in settings.issuers.values():
+        _ = issuer.called_with, issuer.has_permissions
+    for store in settings.stores.values():
+        _ = store.has_reader, store.has_raw
 
 
 def _shape(installed: Mapping[str, Mapping[str, type[Section]]]) -> type[Settings]:

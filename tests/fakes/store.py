@@ -46,7 +46,9 @@ class FakeStore:
     on_person: Callable[[], None] = field(default=unmoved)
     on_path: Callable[[str], None] = field(default=unmoved_by)
     """Told of each read and write with its path, such as ``read influx/telegraf``."""
-    _contents: dict[int, tuple[Document | None, Owner, Destination, tuple[Content, bool]]] = field(default_factory=dict)
+    _contents: dict[int, tuple[Document | None, Owner, Destination, tuple[Content, bool]]] = field(
+        default_factory=dict, repr=False
+    )
 
     def preflight(self, destination: Destination) -> None:
         """See the port."""

@@ -16,6 +16,7 @@ from provisioner.issuers import http_answer
 from provisioner.runtime.clock import SystemClock
 from tests.fakes.scripted_server import Asked, Reply, ScriptedServer, always, reply
 from tests.http_issuers import (
+    EFFECTS,
     EVERY,
     KINDS,
     LONG,
@@ -98,13 +99,16 @@ BODIES: dict[str, Reply] = {
     "errors, and nothing": reply(200, {"data": None, "errors": [{"message": "no"}]}),
     "no errors": reply(200, {"errors": []}),
     "no object": reply(200, {}),
+    "null": reply(200, b"null"),
+    "one token that is no list": reply(200, {"id": "x", "name": "x", "links": []}),
+    "a list of something": reply(200, {"links": []}),
+    "two lists": reply(200, {"tokens": None, "data": [{"id": "x"}]}),
     "texts": reply(200, ["7", "8"]),
     "tokens without an id": reply(200, [{"description": "x"}]),
     "no UTF-8": reply(200, b"\xff\xfe[]"),
     "deeper than any": reply(200, "[" * 200_000),
     "a number longer than any": reply(200, "[" + "7" * 10_000 + "]"),
     "compressed": reply(200, b"\x1f\x8b[]", content_encoding="gzip"),
-    "nothing to say": reply(204),
 }
 READ_BY = {"list", "prove", "accepts"}
 
@@ -117,6 +121,19 @@ def test_yes_that_is_not_understood(kind: str, operation: str, body: str) -> Non
         expected = IssuerRefusedError if operation in READ_BY else TokenUnreadableError
         assert ending(issuer, operation) is expected
         assert len(server.asked) == 1
+
+
+YES = {"create": {200, 201}, "revoke": {200, 204}, "amend": {200, 204}}
+"""What says yes to what; elsewhere 200 alone."""
+
+
+@pytest.mark.parametrize(("kind", "operation"), EVERY)
+def test_other_ways_to_say_yes_say_nothing(kind: str, operation: str) -> None:
+    """A part, or what is only begun, is no list and no proof; nobody knows whether an effect took place."""
+    for status in {201, 202, 203, 204, 205, 206, 207, 226, 299} - YES.get(operation, set()):
+        with facing(kind, reply(status, minted(kind) if operation == "create" else [wire_token(kind)])) as (_, issuer):
+            expected = unknown(operation) if operation in EFFECTS else IssuerRefusedError
+            assert (status, ending(issuer, operation)) == (status, expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -274,8 +291,10 @@ def test_name_that_is_no_hosts(address: str) -> None:
 @pytest.mark.parametrize("address", ["https://[host", "https://host:port", "http://host:99999"])
 def test_address_that_is_none(address: str) -> None:
     """It is refused when the issuer is made."""
-    with pytest.raises(ConfigurationError, match="https://HOST:PORT"):
+    with pytest.raises(ConfigurationError, match=r"^issuers\.site\.url is no address .* https://HOST:PORT"):
         an_issuer(KINDS[0], address)
+    with pytest.raises(ConfigurationError, match=r"^issuers\.site\.query_url is no address"):
+        an_issuer(KINDS[1], "https://host", query_url=address)
 
 
 def test_stale_connection_is_not_used() -> None:

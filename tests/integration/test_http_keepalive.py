@@ -1,13 +1,14 @@
 """Connections that are used again by the issuers that speak HTTP: nothing of one request gets into the next."""
 
-from contextlib import closing
+from contextlib import closing, nullcontext
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 
-from provisioner.domain.errors import OutcomeUnknownError
+from provisioner.domain.errors import IssuerRefusedError, OutcomeUnknownError
 from tests.fakes.scripted_server import Asked, Reply, ScriptedServer, reply
-from tests.http_issuers import KINDS, OPERATIONS, STRING, a_request, an_issuer, minted, well
+from tests.http_issuers import KINDS, OPERATIONS, STRING, a_request, a_target, an_issuer, minted, well
 
 
 def a_new_token(kind: str, number: int) -> Reply:
@@ -46,3 +47,24 @@ def test_cookies_are_not_kept(kind: str) -> None:
             OPERATIONS[operation](issuer)
         assert len(server.asked) == 3
         assert [asked.headers for asked in server.asked if "cookie" in asked.headers] == []
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("kind", KINDS)
+def test_body_where_there_is_none_is_not_the_beginning_of_the_next_answer(kind: str, status: int) -> None:
+    """The connection is not used again: nothing of it is taken for an answer, and the next request does not fail."""
+    good, stray = well(kind), a_new_token(kind, 7)
+
+    def answer(asked: Asked) -> Reply:
+        if asked.method != "DELETE":
+            return good(asked)
+        head = f"HTTP/1.1 {status} x\r\nContent-Length: {len(stray.pieces[0])}\r\n\r\n".encode()
+        return Reply(pieces=[head + stray.pieces[0]])
+
+    with ScriptedServer(answer) as server, closing(an_issuer(kind, server.url)) as issuer:
+        refused = pytest.raises(IssuerRefusedError) if status == HTTPStatus.NOT_MODIFIED else nullcontext()
+        with refused:
+            issuer.revoke(a_target())
+        assert issuer.create(a_request()).token.reveal() == STRING
+        issuer.list()
+        assert (len(server.asked), server.connections) == (3, 2)

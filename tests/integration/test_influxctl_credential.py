@@ -21,6 +21,7 @@ from provisioner.domain.errors import (
 from provisioner.domain.secret import SecretText
 from provisioner.issuers.credential import ManagedCredential
 from provisioner.issuers.influxctl import InfluxctlIssuer
+from provisioner.issuers.influxctl_profile import Profile
 from provisioner.runtime.clock import SystemClock
 from tests.builders import OWNER, PLACE, a_record, an_issued
 from tests.fakes.clock import FakeClock
@@ -331,3 +332,20 @@ def test_without_credential_no_file_is_written(make: Make) -> None:
     bench.issuer.list()
     assert bench.calls[0]["config"] == str(bench.config)
     assert list(Path(bench.calls[0]["cwd"]).iterdir()) == []
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "\n", "\x00", "\x1b[2J", " ", "é", "\u2028"])
+def test_credential_that_no_request_can_carry_is_refused_untold(make: Make, tmp_path: Path, odd: str) -> None:
+    """It is put into no profile: the encoder's error would hold the whole of it. The initial one is used instead."""
+    bench = make(stored=f"{STORED}{odd}tail")
+    token, profile = SecretText(f"{STORED}{odd}tail"), Profile(issuer="cluster", config=bench.config)
+    with (
+        pytest.raises(CredentialRefusedError, match="no request can carry") as caught,
+        profile.holding(token, tmp_path),
+    ):
+        pass
+    assert "stored" not in f"{caught.value!r}"
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    assert not list(tmp_path.glob("call-*"))
+    bench.issuer.list()
+    assert bench.callers() == [INITIAL]

@@ -110,6 +110,25 @@ def test_other_platforms_have_nothing_to_fail(broken: str) -> None:
     assert (done.stdout, done.stderr) == ("()\n", "")
 
 
+def test_keys_of_connections_are_written_to_no_file(tmp_path: Path) -> None:
+    """Whoever sets SSLKEYLOGFILE is told that it is not heeded, and no client opens the file."""
+    file = tmp_path / "keys"
+    clients = ("trust(None)", "ssl.create_default_context()", "urllib3.util.create_urllib3_context()")
+    shown = ", ".join(f"{client}.keylog_filename" for client in clients)
+    code = (
+        "import atexit, ssl, sys, urllib3\nfrom provisioner.cli import main\n"
+        "from provisioner.issuers.http_failure import trust\nsys.argv[1:] = ['--version']\n"
+        f"atexit.register(lambda: print({shown}))\nmain.main()"
+    )
+    environment = {"PATH": os.defpath, "SSLKEYLOGFILE": str(file)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "None None None"
+    assert done.stderr.count("SSLKEYLOGFILE is not heeded") == 1
+    assert str(file) not in done.stderr
+    assert not file.exists()
+
+
 COMMANDS = (["check"], ["plan"], ["status"], ["explain", "telegraf"], ["orphans"], ["once"])
 
 

@@ -158,6 +158,7 @@ def test_the_id_of_a_token_stays_readable(text: str) -> None:
 def test_the_result_is_one_line_without_control_characters() -> None:
     """Line breaks, colours and other control characters could forge a log line or hide a text."""
     assert scrub("\x1b[31mred\x1b[0m one\r\ntwo\tthree\x00\x07four\n") == "red one two three four"
+    assert scrub("one\x9b2J\u2028two\u202ethree\ud800") == "one 2J two three"
 
 
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)

@@ -9,6 +9,7 @@ from provisioner.domain.model import Listing
 from provisioner.engine.inspection import inspect
 from provisioner.engine.world import World
 from provisioner.runtime.entropy import SystemEntropy
+from tests.builders import an_issued
 from tests.fakes.clock import FakeClock
 from tests.fakes.issuer import FakeIssuer
 
@@ -37,3 +38,18 @@ def test_wrong_clock_is_a_warning(seconds: int, says: str | None) -> None:
     assert listed.ok
     assert [line.ok for line in warnings] == [False] * (says is not None)
     assert all(says is not None and says in line.message and "NTP" in line.message for line in warnings)
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_cluster_that_is_configured_twice_is_a_warning(*, is_same: bool) -> None:
+    """Two issuers that list the same token of ours are one cluster; two lists of different ones are two."""
+    issuers = {name: FakeIssuer(FakeClock(), name=name) for name in ("one", "two")}
+    for name, issuer in issuers.items():
+        issuer.tokens["7"] = an_issued(1 if is_same or name == "one" else 2, issuer=name, token_id="7")
+    clock = issuers["one"].clock
+    lines = inspect(
+        World(issuers=dict(issuers), stores={}, clock=clock, entropy=SystemEntropy(), observe=lambda _: None), []
+    )
+    warnings = [(line.name, line.message) for line in lines if not line.ok]
+    assert [name for name, _ in warnings] == ["two"] * is_same
+    assert all("one lists, as one cluster does" in message for _, message in warnings)

@@ -56,19 +56,20 @@ def test_each_call_is_passed_on_and_told(operation: str) -> None:
     assert (event.operation, event.result) == (operation, "ok")
 
 
+@pytest.mark.parametrize("foreign", [KeyError, SystemExit])
 @pytest.mark.parametrize("operation", CALLS)
-def test_a_foreign_error_becomes_ours_and_tells_only_its_kind(operation: str) -> None:
+def test_a_foreign_error_becomes_ours_and_tells_only_its_kind(operation: str, foreign: type[BaseException]) -> None:
     """An effect that ended unexpectedly is of unknown outcome; a read is unavailable; no text comes through."""
 
     def burst(_: str) -> None:
-        raise KeyError("M.V1.hidden")
+        raise foreign("M.V1.hidden")
 
     issuer, store, observed_issuer, observed_store, told = bench()
     issuer.faults.before_call = store.faults.before_call = burst
     call, expected = CALLS[operation]
     with pytest.raises(expected) as caught:
         call(observed_issuer, observed_store)
-    assert "KeyError" in str(caught.value)
+    assert foreign.__name__ in str(caught.value)
     assert "hidden" not in f"{caught.value!r}{told!r}"
     assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 

@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
-from provisioner.domain.errors import ConfigurationError
+from provisioner.domain.errors import ConfigurationError, IssuerRefusedError
+from provisioner.issuers.credential import ManagedCredential
 from provisioner.settings.load import load_settings
+from tests.builders import OWNER, PLACE
+from tests.fakes.clock import FakeClock
+from tests.fakes.store import FakeStore
 from tests.unit.settings.test_load import GOOD
 
 
@@ -52,3 +56,10 @@ def test_refused_with_a_remedy(tmp_path: Path, issuer: dict[str, Any], words: st
     with pytest.raises(ConfigurationError) as caught:
         loaded(tmp_path, b=issuer)
     assert words in str(caught.value)
+
+
+def test_issuer_that_can_never_begin_says_what_it_needs() -> None:
+    """Without a stored credential and without another, the message names the key to begin with."""
+    credential = ManagedCredential(owner=OWNER, places=[(FakeStore(FakeClock()), PLACE)])
+    with pytest.raises(IssuerRefusedError, match="configure `auth` of the issuer to begin with"):
+        next(credential.candidates())

@@ -340,3 +340,37 @@ def test_schema_allows_kinds_of_others() -> None:
         assert set(others["properties"]) == {"type"}
         assert set(others["properties"]["type"]["not"]["enum"]) == set(entry["discriminator"]["mapping"])
         assert ours in others["properties"]["type"]["not"]["enum"]
+
+
+@pytest.mark.parametrize("failure", ["RuntimeError", "SystemExit"])
+@pytest.mark.parametrize("asked", ["called_with", "has_reader"])
+def test_settings_that_cannot_say_what_they_are(
+    asked: str, failure: str, acme: Install, folder: Path, tmp_path: Path
+) -> None:
+    """What we ask of them between the keys may fail, too: that is a problem of the configuration, told without text."""
+    acme()
+    text = (folder / "acme_kinds.py").read_text()
+    base = "IssuerSection" if asked == "called_with" else "StoreSection"
+    odd = f"\n    @property\n    def {asked}(self):\n        raise {failure}('M.V1.hidden')\n"
+    text += f"\nclass Odd({base}):\n    url: str = ''\n    file: str = ''\n{odd}\n"
+    kind = base.replace("Section", "Kind")
+    text += f"from provisioner.settings.kinds import {kind}\nODD = {kind}(settings=Odd, build=print)\n"
+    group = "issuers" if asked == "called_with" else "stores"
+    install(folder, "odd-kinds 2.1", {"odd_kinds": text}, {f"provisioner.{group}": {"odd": "odd_kinds:ODD"}})
+    ours = {"issuers": issuer(), "stores": GOOD["stores"]}
+    odd_one = {"issuers": {"mine": {"type": "odd"}}, "stores": {"shelf": {"type": "odd"}}}[group]
+    (line,) = refusal(tmp_path, **(ours | {group: odd_one}))
+    assert line.startswith("the settings cannot be read by ")
+    assert f"({failure}): have its authors mend it" in line
+
+
+def test_what_a_package_prints_while_it_is_loaded_gets_into_no_output(
+    acme: Install, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is on standard error: standard output may be JSON."""
+    acme()
+    module = folder / "acme_kinds.py"
+    module.write_text(module.read_text() + "\nprint('hello from acme')\n")
+    load(tmp_path)
+    out, err = capsys.readouterr()
+    assert (out, "hello from acme" in err) == ("", True)
