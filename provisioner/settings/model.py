@@ -3,10 +3,8 @@
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal, Self
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from cronsim import CronSim, CronSimError
@@ -14,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from provisioner.domain.election import LEASE_DURATION, RENEW_DEADLINE, RETRY_PERIOD
 from provisioner.domain.mark import INSTANCE_PATTERN, MARK_OPENING, NAME_PATTERN, OWNER_TAG
+from provisioner.settings.addresses import absolute_url, without_zone
 from provisioner.settings.consumers import OnRotateSettings, Overlap, plain_overlap
 from provisioner.settings.durations import Duration
 from provisioner.settings.references import Secret, SecretReference
@@ -21,9 +20,6 @@ from provisioner.settings.references import Secret, SecretReference
 LONGEST_DESCRIPTION = 200
 LONGEST_TAG_KEY = 128
 HIGHEST_PORT = 65535
-_LONGEST_HOST: Final = 253
-_HOST: Final = re.compile(r"[A-Za-z0-9_.-]+")
-"""A name, or four numbers: what a resolver is asked for."""
 SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
@@ -78,38 +74,6 @@ def _plain_text(value: str) -> str:
     return value
 
 
-def _absolute_url(value: str) -> str:
-    scheme, separator, rest = value.partition("://")
-    if scheme not in {"http", "https"} or not separator or not rest.strip("/"):
-        raise ValueError("must be a URL that begins with https:// or http://")
-    if "@" in rest.partition("/")[0]:
-        raise ValueError("must not hold a user name or password")
-    if "?" in rest or "#" in rest:
-        raise ValueError("must end with its path: what follows '?' or '#' would swallow the paths of our requests")
-    if not value.isprintable() or " " in value or "\\" in value or not _leads_to_a_host(value):
-        raise ValueError("must lead to a host, and look like https://HOST:PORT")
-    return value.rstrip("/")
-
-
-def _leads_to_a_host(url: str) -> bool:
-    """Tell whether host and port can be ones; the errors of the standard library end here, for they repeat them."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-        if parts.netloc.startswith("["):
-            return IPv6Address(host) is not None and port != 0
-        name = host.encode("idna").decode("ascii")
-    except ValueError:
-        return False
-    return _HOST.fullmatch(name) is not None and len(name) <= _LONGEST_HOST and port != 0
-
-
-def _without_zone(value: str) -> str:
-    if "%" in urlsplit(value).netloc:
-        raise ValueError("must not hold a zone, nor anything else with '%'")
-    return value
-
-
 def _store_path(value: str) -> str:
     path = value.strip("/")
     if not path or not path.isprintable() or any(part in {"", ".", ".."} for part in path.split("/")):
@@ -152,8 +116,8 @@ def _tag_key(value: str) -> str:
     return value
 
 
-Url = Annotated[str, AfterValidator(_absolute_url)]
-IssuerUrl = Annotated[Url, AfterValidator(_without_zone)]
+Url = Annotated[str, AfterValidator(absolute_url)]
+IssuerUrl = Annotated[Url, AfterValidator(without_zone)]
 """Of an issuer that is asked over HTTP: its client knows no zones of IPv6."""
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
 Instance = Annotated[str, StringConstraints(pattern=rf"^{INSTANCE_PATTERN}$")]
