@@ -115,6 +115,26 @@ class AwaitingAnswer(Answer):
     last_error: str | None
 
 
+class ConsumerAnswer(Answer):
+    """A workload that is restarted by a rotation."""
+
+    kind: str
+    namespace: str | None
+    name: str
+    state: str
+    message: str
+    restarts: int
+
+
+class WebhookAnswer(Answer):
+    """A webhook that is told of a rotation; its address may be its password."""
+
+    host: str
+    state: str
+    failed_attempts: int
+    last_error: str | None
+
+
 class TokenAnswer(Answer):
     """Where a name stands, in the words of ``provisioner status``."""
 
@@ -133,6 +153,8 @@ class TokenAnswer(Answer):
     failed_attempts: int
     destinations: list[DestinationAnswer]
     awaiting_revocation: list[AwaitingAnswer]
+    consumers: list[ConsumerAnswer]
+    webhooks: list[WebhookAnswer]
     last_request: LastRequestAnswer | None
     seen_at: datetime | None
 
