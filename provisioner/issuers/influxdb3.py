@@ -25,7 +25,8 @@ from provisioner.issuers.credential import authorised
 from provisioner.issuers.http_answer import Answer
 from provisioner.issuers.http_api import HttpApi
 from provisioner.issuers.http_call import CREATED, DONE, Call
-from provisioner.issuers.token_json import ParsedToken, array_of_tokens, created_token
+from provisioner.issuers.http_tokens import minted, understood
+from provisioner.issuers.token_json import ParsedToken, array_of_tokens
 from provisioner.ports.clock import Clock
 from provisioner.ports.credential import Credential, Presented
 
@@ -90,18 +91,7 @@ class InfluxDB3Issuer:
         place = f"creating a token at {self._name}"
         if answer.status == HTTPStatus.CONFLICT:
             raise TokenUnreadableError(f"{place}: it is there already, its answer was lost; the token will be revoked")
-        created = answer.understood(created_token)
-        if isinstance(created, str):
-            raise TokenUnreadableError(f"{place}: the answer was not understood: {created}; the token will be revoked")
-        if created.secret is None or created.token_id is None:
-            raise TokenUnreadableError(f"{place}: the answer has no id; the token will be revoked")
-        ours = self._api.server_clock.ours
-        return MintedToken(
-            token=created.secret,
-            token_id=created.token_id,
-            created_at=ours(created.created_at),
-            expires_at=ours(created.expires_at),
-        )
+        return minted(answer, self._api.server_clock, place)
 
     def prove(self, token: SecretText, token_id: str) -> bool:
         """List with it."""
@@ -175,12 +165,7 @@ class InfluxDB3Issuer:
         )
 
     def _tokens_of(self, answer: Answer, doing: str) -> tuple[ParsedToken, ...]:
-        tokens = answer.understood(array_of_tokens)
-        if isinstance(tokens, str):
-            raise IssuerRefusedError(
-                f"{doing} at {self._name}: the answer was not understood: {tokens}: is the address right?"
-            )
-        return tokens
+        return understood(answer, array_of_tokens, f"{doing} at {self._name}")
 
     def _issued(self, token: ParsedToken) -> IssuedToken:
         mark, ours = Mark.found_in(token.description), self._api.server_clock.ours

@@ -18,7 +18,6 @@ from provisioner.domain.errors import (
     IssuerRefusedError,
     OutcomeUnknownError,
     ProvisionerError,
-    TokenUnreadableError,
 )
 from provisioner.domain.mark import Mark
 from provisioner.domain.model import CreateRequest, IssuedToken, Listing, MintedToken, Permission
@@ -29,7 +28,8 @@ from provisioner.issuers.database_proof import DatabaseProof
 from provisioner.issuers.http_answer import Answer
 from provisioner.issuers.http_api import HttpApi
 from provisioner.issuers.http_call import CREATED, DONE, Call
-from provisioner.issuers.token_json import ParsedToken, array_of_tokens, created_token, single_token
+from provisioner.issuers.http_tokens import minted, understood
+from provisioner.issuers.token_json import ParsedToken, array_of_tokens, single_token
 from provisioner.ports.clock import Clock
 from provisioner.ports.credential import Credential, Presented
 
@@ -99,18 +99,7 @@ class ManagementApiIssuer:
         place = f"creating a token at {self._name}"
         if answer.status == HTTPStatus.CONFLICT:
             raise OutcomeUnknownError(f"{place}: it was answered 409: perhaps it is there already")
-        created = answer.understood(created_token)
-        if isinstance(created, str):
-            raise TokenUnreadableError(f"{place}: the answer was not understood: {created}; the token will be revoked")
-        if created.secret is None or created.token_id is None:
-            raise TokenUnreadableError(f"{place}: the answer has no id; the token will be revoked")
-        ours = self._api.server_clock.ours
-        return MintedToken(
-            token=created.secret,
-            token_id=created.token_id,
-            created_at=ours(created.created_at),
-            expires_at=ours(created.expires_at),
-        )
+        return minted(answer, self._api.server_clock, place)
 
     def prove(self, token: SecretText, token_id: str) -> bool:
         """Read it back; where databases can be queried, use it there."""
@@ -197,12 +186,7 @@ class ManagementApiIssuer:
         )
 
     def _tokens_of(self, answer: Answer, doing: str) -> tuple[ParsedToken, ...]:
-        tokens = answer.understood(array_of_tokens)
-        if isinstance(tokens, str):
-            raise IssuerRefusedError(
-                f"{doing} at {self._name}: the answer was not understood: {tokens}: is the address right?"
-            )
-        return tokens
+        return understood(answer, array_of_tokens, f"{doing} at {self._name}")
 
     def _shown(self, token_id: str, doing: str) -> IssuedToken | None:
         """Give one token as the cluster shows it; None when there is none with that id."""
@@ -211,11 +195,7 @@ class ManagementApiIssuer:
         answer = authorised(self._credential, lambda presented: self._api.ask(call, presented.token))
         if answer.status in _NOT_THERE:
             return None
-        shown = answer.understood(single_token)
-        if isinstance(shown, str):
-            raise IssuerRefusedError(
-                f"{doing} at {self._name}: the answer was not understood: {shown}: is the address right?"
-            )
+        shown = understood(answer, single_token, f"{doing} at {self._name}")
         if shown.token_id != token_id:
             raise IssuerRefusedError(f"{doing} at {self._name}: another token was shown: is the address right?")
         return self._issued(shown)
