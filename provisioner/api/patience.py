@@ -5,9 +5,9 @@ from asyncio import Transport
 from typing import Final
 
 import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from provisioner.api.problems import MEDIA_TYPE, Problem
+from provisioner.runtime.http_connection import EndingProtocol
 
 MOST_CONNECTIONS: Final = 200
 LONGEST_HEAD: Final = 16384
@@ -19,7 +19,7 @@ _TICKS_OF_A_REQUEST: Final = 12
 """One whose answer is not taken within so many ticks is cut off."""
 
 
-class PatientProtocol(H11Protocol):
+class PatientProtocol(EndingProtocol):
     """One connection, as uvicorn speaks it, with limits."""
 
     _ticks = 0

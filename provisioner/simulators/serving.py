@@ -34,10 +34,13 @@ class LoopbackServer:
         """Start, and wait until it listens."""
         import uvicorn
 
+        from provisioner.runtime.http_connection import EndingProtocol
+
         config = uvicorn.Config(
             self.application(),
             host="127.0.0.1",
             port=self.port,
+            http=EndingProtocol,
             log_config=None,
             log_level="critical",  # its comings and goings are not the news of whoever configured the root logger
             access_log=False,
