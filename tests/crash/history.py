@@ -116,8 +116,17 @@ def most_live_at_once(site: Site, name: str) -> int:
     return most
 
 
-def interruptions(site: Site, name: str, overlap: timedelta, excused: Collection[str] = ()) -> list[str]:
-    """Say where a stored token did not live, or a replaced one was revoked inside its overlap (I1)."""
+def interruptions(
+    site: Site,
+    name: str,
+    overlap: timedelta,
+    excused: Collection[str] = (),
+    attended_until: datetime | None = None,
+) -> list[str]:
+    """Say where a stored token did not live, or a replaced one was revoked inside its overlap (I1).
+
+    A token that ends by itself after ``attended_until``, when every daemon was told to leave, is nobody's to replace.
+    """
     issued = {token.token_id: token for token in tokens_of(site, name)}
     wrong, now = [], SystemClock().now()
     past = versions(site, name)
@@ -128,7 +137,8 @@ def interruptions(site: Site, name: str, overlap: timedelta, excused: Collection
         token, until = issued[token_id], version.replaced_at or now
         replaced = following is not None and following.token_id != token_id
         kept = until + overlap if replaced else until
-        if token.created_at > version.written_at or (token.expires_at or until) < until:
+        needed_until = min(until, attended_until or until)
+        if token.created_at > version.written_at or (token.expires_at or needed_until) < needed_until:
             wrong.append(f"{token_id} was stored from {version.written_at} to {until}, and lived otherwise: {token}")
         if token.revoked_at is not None and token.revoked_at < kept:
             wrong.append(f"{token_id} was stored until {until}, and was revoked at {token.revoked_at}")
@@ -153,10 +163,12 @@ def check_promises(
     overlap: timedelta,
     replicas: int = 1,
     excused: Collection[str] = (),
+    attended_until: datetime | None = None,
 ) -> None:
     """Check I1 to I5 over all that has happened, and that no error was one of ours."""
     for name in names:
-        wrong, most = interruptions(site, name, overlap, excused), most_live_at_once(site, name)
+        wrong = interruptions(site, name, overlap, excused, attended_until)
+        most = most_live_at_once(site, name)
         assert not wrong, f"I1: {wrong}"
         assert most <= MOST_LIVE + replicas - 1, f"I4: {most} tokens of {name} lived at once"
     assert bystanders.are_untouched(), "I3: something foreign was touched"

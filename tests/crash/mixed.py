@@ -110,10 +110,11 @@ def run_mixed(stage: Stage, seconds: float, *, each: int = 0) -> Seen:
                 _look(stage, name, seen)
             assert process.poll() is None, f"the daemon has ended:\n{site.log()[-3000:]}"
             clock.sleep(_LOOK_EVERY)
+        attended_until = clock.now()
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     _count(site, seen)
-    check_promises(site, *IN_VAULT, bystanders=bystanders, overlap=OVERLAP)
+    check_promises(site, *IN_VAULT, bystanders=bystanders, overlap=OVERLAP, attended_until=attended_until)
     crowded = {name: most for name in IN_AWS if (most := most_live_at_once(site, name)) > MOST_LIVE}
     assert not crowded, f"I4: {crowded}"
     unattended = {stage.read[name]()["token_id"] for name in NAMES}  # these may end before anybody starts again

@@ -86,6 +86,7 @@ def test_hands_over_when_the_leader_is_stopped_and_when_it_is_killed_in_mid_rota
         site.cluster.set(activation_lag=0.0)
         site.wait_for("the first again", lambda: holder(server) == first.identity())
         assert clock.monotonic() - killed_at < HAND_OVER_WITHIN
+        site.wait_for("its word", lambda: len(first.said("leadership_gained")) >= 2)
         assert len(first.said("leadership_gained")) == 2
         site.content["defaults"] = LIVES | {"rotate_at": 0.9}
         _ = site.config

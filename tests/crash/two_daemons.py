@@ -67,11 +67,14 @@ def run_two(site: Site, seconds: float) -> Seen:
                 _look(site, client, name, seen)
             assert [process.poll() for process in processes] == [None] * REPLICAS, "a daemon has ended"
             clock.sleep(_LOOK_EVERY)
+        attended_until = clock.now()
         for process in processes:
             process.send_signal(signal.SIGTERM)
         assert [process.wait(30) for process in processes] == [0] * REPLICAS
     _count(site, seen)
-    check_promises(site, *NAMES, bystanders=bystanders, overlap=OVERLAP, replicas=REPLICAS)
+    check_promises(
+        site, *NAMES, bystanders=bystanders, overlap=OVERLAP, replicas=REPLICAS, attended_until=attended_until
+    )
     unattended = {site.stored(name)["token_id"] for name in NAMES}  # these may end before anybody starts again
     _bring_to_rest(site)
     check_promises(site, *NAMES, bystanders=bystanders, overlap=OVERLAP, replicas=REPLICAS, excused=unattended)
