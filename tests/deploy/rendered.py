@@ -11,6 +11,8 @@ from tests.deploy.tools import CHART, DEPLOY, helm, kubectl
 
 Object = dict[str, Any]
 NAMESPACE: Final = "provisioner"
+FIRST: Final = CHART / "ci" / "first-values.yaml"
+"""The three that are needed, and nothing else."""
 MINIMAL: Final = CHART / "ci" / "minimal-values.yaml"
 FULL: Final = CHART / "ci" / "full-values.yaml"
 OVERLAY: Final = DEPLOY / "kustomize" / "overlays" / "example"
