@@ -75,7 +75,7 @@ def test_only_this_user_can_look_in(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the bit is not handed down")
 def test_a_volume_that_hands_its_group_down_will_do(tmp_path: Path) -> None:
-    """Kubernetes sets the setgid bit on volumes of a pod with an fsGroup: what is made there has it, too, and is ours."""
+    """Kubernetes sets setgid on volumes of a pod with an fsGroup: what is made there has it, too, and is ours."""
     tmp_path.chmod(0o2777)
     with PrivateDirectory([Place(path=tmp_path, in_memory=True)]) as held:
         assert stat.S_IMODE(held.here().stat().st_mode) == stat.S_IRWXU | stat.S_ISGID
