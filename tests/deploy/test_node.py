@@ -5,7 +5,8 @@ They are nobody, can write their volumes alone, and their probes, grace and righ
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,8 +48,17 @@ def a_pod(world: World, name: str) -> Pod:
 
 def logged(text: str, event: str) -> list[dict[str, Any]]:
     """Give what was logged of a kind."""
-    lines = [json.loads(line) for line in text.splitlines() if line.startswith("{") and '"timestamp"' in line]
-    return [line for line in lines if line["event"] == event]
+    lines = [json.loads(line) for line in text.splitlines() if line.startswith('{"') and line.endswith('"}')]
+    return [line for line in lines if line.get("event") == event]
+
+
+def wait_for(what: str, log: Path, happened: Callable[[], bool]) -> None:
+    """Look until something has happened; fails when it does not in time."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + 60
+    while not happened():
+        assert clock.monotonic() < deadline, f"{what} did not happen:\n{log.read_text()[-3000:]}"
+        clock.sleep(timedelta(milliseconds=50))
 
 
 def test_the_daemon_lives_in_its_pod(world: World, tmp_path: Path) -> None:
@@ -57,7 +67,7 @@ def test_the_daemon_lives_in_its_pod(world: World, tmp_path: Path) -> None:
     with pod.running(log) as process:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert pod.probed(probe, world.port, clock), f"{probe}: {log.read_text()[-3000:]}"
-        assert len(logged(log.read_text(), "token_stored")) == 1
+        wait_for("the first token", log, lambda: bool(logged(log.read_text(), "token_stored")))
         status = pod.run(COMMAND, "status", "--output", "json")
         assert (status.returncode, [each["state"] for each in json.loads(status.stdout)["tokens"]]) == (0, ["ok"])
         first = world.stored()
