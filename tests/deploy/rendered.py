@@ -22,9 +22,14 @@ OVERLAY: Final = DEPLOY / "kustomize" / "overlays" / "example"
 @cache
 def chart(values: Path | None, *settings: str) -> tuple[Object, ...]:
     """Give the chart's objects, for a release `provisioner` in a namespace of that name. Raises ToolError."""
+    return release("provisioner", NAMESPACE, values, *settings)
+
+
+def release(name: str, namespace: str, values: Path | None, *settings: str) -> tuple[Object, ...]:
+    """Give the chart's objects for a release of any name. Raises ToolError."""
     files = ("--values", str(values)) if values else ()
     options = [part for setting in settings for part in ("--set", setting)]
-    return objects(helm("template", "provisioner", str(CHART), "--namespace", NAMESPACE, *files, *options))
+    return objects(helm("template", name, str(CHART), "--namespace", namespace, *files, *options))
 
 
 @cache
