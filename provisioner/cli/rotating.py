@@ -96,12 +96,12 @@ def rotate(
 
 def _directly(order: Order) -> list[Row]:
     """Do it in this process."""
-    from provisioner.app import opened
+    from provisioner.app import NO_TOKENS, opened
 
     with opened(order.config, logs=True) as application:
         chosen = application.service.select(order.names, order.labels.items())
         if not chosen:
-            raise ConfigurationError(f"no token carries {order.labels}")
+            raise ConfigurationError(f"no token carries {order.labels}" if application.service.tokens else NO_TOKENS)
         results = application.service.rotate(chosen, order.trigger)
     return [render.as_plain(result) | {"state": "done" if result.done else "failed"} for result in results]
 
