@@ -45,6 +45,8 @@ class FakeView:
 
     def __init__(self, token: str | None = None) -> None:
         self.token = token
+        self.token_source: Callable[[], SecretText] | None = None
+        """What reads the token, in place of ``token``."""
         self.leader: str | None = None
         self.leads, self.well = True, True
         self.trips: Exception | None = None
@@ -107,4 +109,6 @@ class FakeView:
     def api_token(self) -> Callable[[], SecretText] | None:
         """See the Protocol."""
         token = self.token
+        if self.token_source is not None:
+            return self.token_source
         return None if token is None else lambda: SecretText(token)
