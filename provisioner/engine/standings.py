@@ -35,7 +35,7 @@ class Standings:
             self.has_looked_at_all = True
 
     def note(self, statuses: Collection[TokenStatus], since: datetime | None = None) -> None:
-        """Keep standings that were seen just now; those of a look begun at ``since`` give way to what was seen since."""
+        """Keep standings that were seen just now; a look begun at ``since`` gives way to what was seen after that."""
         now = self._clock.now()
         with self._lock:
             for status in statuses:
