@@ -11,7 +11,7 @@ import structlog
 
 from provisioner.api.listener import Listener
 from provisioner.api.sockets import SocketUnavailableError, open_tcp, open_unix
-from provisioner.api.view import HTTP, SOCKET, Facts, NotLeadingError, Standing, UnknownTokenError
+from provisioner.api.view import HTTP, SOCKET, Facts, Standing, UnknownTokenError
 from provisioner.app import Application
 from provisioner.domain.by_hand import ByHand, NotTakenError, Wish
 from provisioner.domain.errors import ConfigurationError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 LOOK_EVERY: Final = timedelta(seconds=30)
-"""A process that makes no passes looks when it is asked, and not again for so long, whoever asks."""
+"""A process that has other replicas looks when it is asked, and not again for so long, whoever asks."""
 LOOK_WITHIN: Final = timedelta(seconds=10)
 """Whoever asks waits for that look so long; then what was seen before has to do."""
 
@@ -42,8 +42,8 @@ class Owner(Protocol):
     def may_act(self) -> bool:
         """Tell whether this process acts."""
 
-    def leader(self) -> str | None:
-        """Give who leads, if it is known."""
+    def has_others(self) -> bool:
+        """Tell whether other replicas may act, too."""
 
     def is_beating(self) -> bool:
         """Tell whether the scheduler hands out work."""
@@ -122,8 +122,8 @@ class Front:
             return application.settings.instance
 
     def standings(self) -> tuple[Standing, ...]:
-        """See the Protocol. The leader's are those of its passes; another process looks itself, now and then."""
-        if not self._owner.may_act() and not self._owner.is_leaving():
+        """See the Protocol. A process alone has them from its passes; beside others it looks itself, now and then."""
+        if self._owner.has_others() and not self._owner.is_leaving():
             self._look()
         with self._owner.current() as application:
             tokens, acting = application.service.tokens, application.service.is_acting
@@ -144,8 +144,6 @@ class Front:
         """See the Protocol."""
         if self._desk is None or self._owner.is_leaving():
             raise NotTakenError("this process is stopping: ask the next one")
-        if not self._owner.may_act():
-            raise NotLeadingError(self._owner.leader())
         asked = self._desk.ask(names, wish)
         for each in asked:
             self._log.info(
@@ -157,6 +155,7 @@ class Front:
                 by=wish.by,
                 via=wish.via,
                 progress=each.progress.value,
+                leads=self._owner.may_act(),
             )
         return asked
 
@@ -198,9 +197,7 @@ class Front:
         return create_app(self, via=via)
 
     def _rotate(self, name: str, trigger: Trigger) -> RotationResult:
-        """Carry one wish out, then have the name woken, so that its next moment is known."""
-        if not self._owner.may_act():
-            raise NotLeadingError(self._owner.leader())
+        """Carry one wish out, whoever leads, then have the name woken, so that its next moment is known."""
         with self._owner.current() as application:
             (result,) = application.service.rotate(application.service.select([name]), trigger)
         self._owner.wake(name)
@@ -229,9 +226,15 @@ class Front:
         self._looking.wait(LOOK_WITHIN.total_seconds())
 
     def _look_now(self) -> None:
+        began = self._clock.now()
         try:
             with self._owner.current() as application:
-                self._seen.note(application.service.status(application.service.tokens))
+                statuses = application.service.status(application.service.tokens)
+            for status in statuses:
+                before = self._seen.of(status.name)
+                if before is not None and before.status.token_id != status.token_id:
+                    self._owner.wake(status.name)  # rotated by another replica: its next moment is another one
+            self._seen.note(statuses, began)
         finally:
             self._looking.set()
 

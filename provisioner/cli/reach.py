@@ -40,7 +40,7 @@ class Reach:
         self.client.close()
 
     def ask(self, demand: Mapping[str, object]) -> list[dict[str, Any]]:
-        """Ask for rotations; raises DaemonUnreachableError, also where this daemon does not lead, or is refused."""
+        """Ask for rotations; raises DaemonRefusedError, or DaemonUnreachableError, also where it is not taken now."""
         answer = self._call("POST", "/v1/rotations", demand)
         return _rotations(answer)
 
@@ -74,8 +74,8 @@ class Reach:
         detail = scrub(str(told.get("detail", "no reason given")), longest_word=LONGEST_PLAIN_WORD * 2)
         flaws = [each for each in told.get("errors", ()) if isinstance(each, Mapping)]
         said = "; ".join([detail, *(scrub(f"{each.get('where')}: {each.get('what')}") for each in flaws)])
-        if str(told.get("type", "")).endswith(("not-the-leader", "not-taken")):
-            return DaemonUnreachableError(f"the daemon at {self.where} did not take it: {said}{_pod(told)}")
+        if str(told.get("type", "")).endswith("not-taken"):
+            return DaemonUnreachableError(f"the daemon at {self.where} did not take it: {said}")
         remedy = ": name the file with --token-file" if status == 401 and self.token is None else ""  # noqa: PLR2004  # HTTP's own
         return DaemonRefusedError(f"the daemon at {self.where} refused ({status}): {said}{remedy}")
 
@@ -140,9 +140,3 @@ def _rotations(answer: object) -> list[dict[str, Any]]:
     if not isinstance(found, Sequence) or not all(isinstance(each, dict) and "state" in each for each in found):
         raise DaemonRefusedError("what answered is no daemon of ours: it gave no list of rotations")
     return list(found)
-
-
-def _pod(told: Mapping[str, object]) -> str:
-    """Name the pod that leads, as kubectl wants it: an identity is the host's name and a suffix."""
-    pod = str(told.get("leader") or "").rpartition("_")[0]
-    return f" (kubectl exec {scrub(pod)} -- provisioner rotate …)" if pod else ""

@@ -64,10 +64,6 @@ class Candidate:
         """Tell whether this process may act now."""
         return self._standing.is_leading(self._elector.terms, self._clock.monotonic())
 
-    def leader(self) -> str | None:
-        """Give who was seen to lead last; None when nobody was."""
-        return self._leader or None
-
     def finish_by(self) -> float | None:
         """Give the monotonic moment by which all work must have ended.
 

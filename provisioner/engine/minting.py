@@ -12,6 +12,7 @@ from provisioner.domain.errors import (
     IssuerRefusedError,
     IssuerUnavailableError,
     OutcomeUnknownError,
+    OvertakenError,
     ProvisionerError,
     StoreUnavailableError,
 )
@@ -108,7 +109,8 @@ class Rotation:
         try:
             return work()
         except ProvisionerError as error:
-            raise AttemptFailedError(f"{name} failed: {error}") from error
+            kind = OvertakenError if isinstance(error, OvertakenError) else AttemptFailedError
+            raise kind(f"{name} failed: {error}") from error
         finally:
             self._phases[name] = timedelta(seconds=self._world.clock.monotonic() - started)
 
@@ -247,7 +249,7 @@ class Rotation:
             if stored.record is not None and stored.record.rotation_id == record.rotation_id:
                 return stored.revision
             # after a try of unknown outcome ours may have landed and been replaced: may_land keeps its overlap
-            raise AttemptFailedError("somebody else wrote the secret first: the new token is given up")
+            raise OvertakenError("somebody else wrote the secret first: the new token is given up")
 
     def _revision_of_ours(self, record: Record) -> str | None:
         """Give the revision at which our record is stored, None when it is not or nobody says."""

@@ -63,7 +63,7 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def served(listening: Served) -> Served:
     """Give it as it was at first."""
     view = listening.view
-    view.token, view.token_source, view.leader, view.trips = None, None, None, None
-    view.leads = view.well = True
+    view.token, view.token_source, view.trips = None, None, None
+    view.is_leaving, view.well = False, True
     view.wishes.clear()
     return listening

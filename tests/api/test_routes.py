@@ -86,16 +86,13 @@ def test_what_is_wrong_is_a_problem(served: Served, how: str) -> None:
     assert served.view.wishes == []
 
 
-def test_follower_names_the_leader(served: Served) -> None:
+def test_a_wish_that_is_not_taken_is_to_be_sent_again(served: Served) -> None:
     """503, to be tried again elsewhere; reads are served."""
-    served.view.leads = False
-    for leader in (None, "provisioner-7d9f_1"):
-        served.view.leader = leader
-        answer = served.unix.post("/v1/tokens/telegraf/rotate")
-        assert (answer.status_code, is_problem(answer)) == (503, True)
-        assert answer.json()["type"] == "urn:token-provisioner:problem:not-the-leader"
-        assert answer.json().get("leader") == leader
-        assert answer.headers["retry-after"]
+    served.view.is_leaving = True
+    answer = served.unix.post("/v1/tokens/telegraf/rotate")
+    assert (answer.status_code, is_problem(answer)) == (503, True)
+    assert answer.json()["type"] == "urn:token-provisioner:problem:not-taken"
+    assert answer.headers["retry-after"]
     assert served.tcp.get("/v1/tokens").status_code == 200
 
 

@@ -70,8 +70,11 @@ def test_a_follower_does_nothing_until_the_lease_is_free_and_then_everything(
         assert "Traceback" not in site.log()
 
 
-def test_a_follower_is_ready_serves_reads_and_names_the_leader(site: Site, server: KubernetesServer) -> None:
-    """It is well and ready without any pass; a rotation asked of it is refused, and nothing comes of it."""
+def test_a_follower_is_ready_serves_reads_and_rotates_at_a_wish(site: Site, server: KubernetesServer) -> None:
+    """It is well and ready without any pass; a rotation asked of it is carried out, and nothing else."""
+    site.content["tokens"].append(
+        site.content["tokens"][0] | {"name": "other", "destinations": [{"store": "vault", "path": site.path("other")}]}
+    )
     held_by_other(server, 3600)
     with a_replica(site, server) as replica:
         site.wait_for("following", lambda: len(replica.said("leader_seen")) == 1)
@@ -80,11 +83,17 @@ def test_a_follower_is_ready_serves_reads_and_names_the_leader(site: Site, serve
             assert (client.get("/healthz").status_code, client.get("/readyz").status_code) == (200, 200)
             assert "provisioner_leader 0.0" in client.get("/metrics").text
             assert client.get("/v1/tokens").json()["tokens"][0]["next_step"] == "mint"
-        ran = site.run("rotate", "telegraf", "--socket", listening[1]["where"])
-        assert ran.status == 4
-        assert f"the leader is {OTHER}" in ran.errors
-        assert "kubectl exec somebody-else" in ran.errors
-    assert site.cluster.tokens() == ()
+            assert site.cluster.tokens() == ()
+            ran = site.run("rotate", "telegraf", "--socket", listening[1]["where"], "--output", "json")
+            (rotation,) = ran.json["rotations"]
+            assert (ran.status, rotation["state"], rotation["already"]) == (0, "done", False)
+            assert site.stored("telegraf")["token_id"] == rotation["token_id"]
+            assert client.get("/v1/tokens/telegraf").json()["token_id"] == rotation["token_id"]
+            assert "provisioner_leader 0.0" in client.get("/metrics").text
+        (asked,) = replica.said("rotation_asked_for")
+        assert asked["leads"] is False
+        assert len(site.cluster.tokens()) == 1
+        assert replica.said("pass_finished") == []
 
 
 def test_a_leader_that_is_cut_off_stops_before_its_lease_ends_and_leads_again(
