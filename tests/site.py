@@ -25,7 +25,8 @@ from tests.zygote import Zygotes
 COMMAND = Path(sys.executable).parent / "provisioner"
 INFLUXCTL: Final = (
     sys.executable,
-    "-S",  # it needs nothing that is installed, and looking for that is a third of its start
+    "-I",  # the environment has no say,
+    "-S",  # and it needs nothing that is installed: to look for that is a third of its start
     "-c",
     (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); "
