@@ -159,7 +159,7 @@ class Site:
         mark, now = f"[provisioner/{self.content['instance']}/{name} ", SystemClock().now()
         return [token for token in self.cluster.tokens() if mark in token.description and token.is_live(now)]
 
-    def wait_for(self, what: str, happened: Any, seconds: float = 30) -> None:
+    def wait_for(self, what: str, happened: Any, seconds: float = 90) -> None:
         """Look until something has happened; fails when it does not in time."""
         clock = SystemClock()
         deadline = clock.monotonic() + seconds
