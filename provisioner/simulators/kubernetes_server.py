@@ -105,9 +105,10 @@ class Answer:
 class KubernetesServer(LoopbackServer):
     """Serves on a free loopback port, on a thread of this process, while the context lasts."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
-        """Begin with an empty cluster in which the account may do everything."""
-        super().__init__("the simulated Kubernetes API server")
+    def __init__(self, clock: Clock | None = None, *, certificate: Path | None = None) -> None:
+        """Begin with an empty cluster in which the account may do everything; with a certificate it speaks TLS."""
+        super().__init__("the simulated Kubernetes API server", certificate=certificate)
+        self._scheme = "http" if certificate is None else "https"
         self.cluster = Kubernetes(clock=clock or SystemClock())
         self.knobs = Knobs()
         self.token = f"sa-{token_hex(16)}"
@@ -121,7 +122,7 @@ class KubernetesServer(LoopbackServer):
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def add_account(self, name: str) -> str:
         """Let in another one; give its bearer token."""
