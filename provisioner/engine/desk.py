@@ -106,7 +106,14 @@ class Desk:
                 return
             self._kept[id_] = replace(asked, progress=Progress.RUNNING)
         wish = asked.wish
-        trigger = Trigger(request_id=wish.request_id, reason=wish.reason, compromised=wish.compromised)
+        trigger = Trigger(
+            request_id=wish.request_id,
+            reason=wish.reason,
+            compromised=wish.compromised,
+            by=wish.by,
+            via=wish.via,
+            at=asked.asked_at,
+        )
         try:
             result = self._rotate(asked.name, trigger)
         except Exception as error:  # noqa: BLE001  # a bug must not leave somebody waiting for ever
