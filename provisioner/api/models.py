@@ -191,7 +191,7 @@ class Rotation(Answer):
     reason: str
     compromised: bool
     requested_by: str | None
-    via: Literal["socket", "http"]
+    via: Literal["socket", "http", "direct"]
     asked_at: datetime
     ended_at: datetime | None
     tries: int

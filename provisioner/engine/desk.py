@@ -35,10 +35,16 @@ class Desk:
     """Takes wishes, an Observer that sees what is done for their names. Thread-safe."""
 
     def __init__(
-        self, clock: Clock, *, instance: str, concurrency: int, rotate: Callable[[str, Trigger], RotationResult]
+        self,
+        clock: Clock,
+        *,
+        instance: str,
+        concurrency: int,
+        rotate: Callable[[str, Trigger], RotationResult],
+        most_kept: int = MOST_KEPT,
     ) -> None:
-        """Take who carries a wish out, by name; so many are under way at a time."""
-        self._clock, self._instance, self._rotate = clock, instance, rotate
+        """Take who carries a wish out, by name; so many are under way at a time, and so many are remembered."""
+        self._clock, self._instance, self._rotate, self._most_kept = clock, instance, rotate, most_kept
         self._lock, self._is_closed = Lock(), False
         self._kept: dict[str, ByHand] = {}
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="by hand")
@@ -92,9 +98,9 @@ class Desk:
 
     def _make_room(self, count: int, keep: Iterable[str]) -> None:
         ended = [id_ for id_, each in self._kept.items() if each.has_ended and id_ not in set(keep)]
-        too_many = len(self._kept) + count - MOST_KEPT
+        too_many = len(self._kept) + count - self._most_kept
         if too_many > len(ended):
-            raise NotTakenError(f"{MOST_KEPT} rotations have been asked for and not ended: wait for them")
+            raise NotTakenError(f"{self._most_kept} rotations have been asked for and not ended: wait for them")
         for id_ in ended[: max(0, too_many)]:
             del self._kept[id_]
 

@@ -93,19 +93,16 @@ class LogObserver:
 
 
 class _Lossy(io.TextIOBase):
-    """A stream that takes every line, also when it cannot be written: a full disk or a closed pipe stops nobody."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    """Standard error, which takes every line, also when it cannot be written: a full disk stops nobody."""
 
     def write(self, text: str) -> int:
         with suppress(OSError, ValueError):  # a ValueError of a stream that was closed
-            self._stream.write(text)
+            sys.stderr.write(text)  # as it is now: above a live table, while there is one
         return len(text)
 
     def flush(self) -> None:
         with suppress(OSError, ValueError):
-            self._stream.flush()
+            sys.stderr.flush()
 
 
 def configure_logging(form: str, level: str) -> None:
@@ -120,7 +117,7 @@ def configure_logging(form: str, level: str) -> None:
     structlog.configure(
         processors=[*shared, _scrubbed, last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lossy(sys.stderr))),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lossy())),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
