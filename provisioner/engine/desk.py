@@ -60,7 +60,7 @@ class Desk:
         with self._lock:
             if self._is_closed:
                 raise NotTakenError("this process is stopping: ask the next one")
-            wanted = {self._id(name, wish): name for name in names}
+            wanted = {self.id_of(name, wish.request_id): name for name in names}
             for each in filter(None, map(self._kept.get, wanted)):
                 _check_same(each, wish)
             begun = [id_ for id_ in wanted if id_ not in self._kept or self._kept[id_].progress is Progress.FAILED]
@@ -88,8 +88,9 @@ class Desk:
 
     # --- how ----------------------------------------------------------------------------------------
 
-    def _id(self, name: str, wish: Wish) -> str:
-        return str(uuid5(_OURS, f"{self._instance}/{name}/{wish.request_id}"))
+    def id_of(self, name: str, request_id: str) -> str:
+        """Give the id of a rotation: the same in every process."""
+        return str(uuid5(_OURS, f"{self._instance}/{name}/{request_id}"))
 
     def _begun(self, id_: str, name: str, wish: Wish) -> ByHand:
         before = self._kept.pop(id_, None)
