@@ -93,16 +93,24 @@ class LogObserver:
 
 
 class _Lossy(io.TextIOBase):
-    """Standard error, which takes every line, also when it cannot be written: a full disk stops nobody."""
+    """A stream that takes every line, also when it cannot be written: a full disk or a closed pipe stops nobody."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._given = stream
 
     def write(self, text: str) -> int:
         with suppress(OSError, ValueError):  # a ValueError of a stream that was closed
-            sys.stderr.write(text)  # as it is now: above a live table, while there is one
+            self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
         with suppress(OSError, ValueError):
-            sys.stderr.flush()
+            self._stream.flush()
+
+    @property
+    def _stream(self) -> TextIO:
+        """Give the process's own standard error as it is now: a live table stands before it, while there is one."""
+        return sys.stderr if self._given is sys.__stderr__ else self._given
 
 
 def configure_logging(form: str, level: str) -> None:
@@ -117,7 +125,7 @@ def configure_logging(form: str, level: str) -> None:
     structlog.configure(
         processors=[*shared, _scrubbed, last],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lossy())),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lossy(sys.stderr))),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
