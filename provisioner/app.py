@@ -7,6 +7,8 @@ from pathlib import Path
 from platform import node
 from typing import Final
 
+import structlog
+
 from provisioner.catalog import make_issuer, make_notifier, make_store, make_workloads
 from provisioner.domain.election import Elector, Terms
 from provisioner.engine.candidate import Candidate
@@ -25,8 +27,10 @@ from provisioner.runtime.entropy import SystemEntropy
 from provisioner.settings.fail_point import FailPoint, fail_point
 from provisioner.settings.load import Settings, load_settings
 from provisioner.telemetry.logs import LogObserver, configure_logging
+from provisioner.telemetry.names import LOGGER
 from provisioner.telemetry.observers import Observers
 
+NO_TOKENS: Final = "no token is configured, so nothing is created or rotated: add one under tokens"
 _TRIES: Final = 3
 """So many requests fit between a renewal and the deadline of the next one."""
 
@@ -80,6 +84,8 @@ def opened(
             concurrency=settings.reconcile.concurrency,
             recall=recall or Recall(),
         )
+        if logs and not settings.tokens:
+            structlog.get_logger(LOGGER).warning("no_tokens", config=str(path), remedy=NO_TOKENS)
         yield Application(settings=settings, settings_path=path, world=world, service=service)
 
 

@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 def rotate_here(names: Iterable[str], labels: Mapping[str, str], wish: Wish, config: Path | None) -> Sequence[Row]:
     """Rotate, show the phases on a terminal, and give how each ended; elsewhere the log tells them."""
     from provisioner.api.models import Rotation
-    from provisioner.app import opened
+    from provisioner.app import NO_TOKENS, opened
     from provisioner.cli.following import follow
     from provisioner.domain.events import Event
     from provisioner.domain.model import Trigger
@@ -42,7 +42,7 @@ def rotate_here(names: Iterable[str], labels: Mapping[str, str], wish: Wish, con
         service = application.service
         chosen = [token.name for token in service.select(names, labels.items())]
         if not chosen:
-            raise ConfigurationError(f"no token carries {dict(labels)}")
+            raise ConfigurationError(f"no token carries {dict(labels)}" if service.tokens else NO_TOKENS)
 
         def rotate(name: str, trigger: Trigger) -> RotationResult:
             return service.rotate(service.select([name]), trigger)[0]

@@ -42,7 +42,7 @@ def plan(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Say what would be done now and why, changing nothing. Exit 0: nothing to do, 3: changes pending."""
-    from provisioner.app import opened
+    from provisioner.app import NO_TOKENS, opened
 
     moment = _moment(at)
     with opened(config_path(context, config)) as application:
@@ -55,7 +55,8 @@ def plan(
         rows = [
             (snapshot.token.name, _step_text(decision), decision.fact, _why(decision)) for snapshot, decision in looked
         ]
-        render.console().print(render.table("Plan", ["token", "step", "because", "message"], rows))
+        table = render.table("Plan", ["token", "step", "because", "message"], rows)
+        render.console().print(table if rows else NO_TOKENS)
     if any(_is_pending(decision) for _, decision in looked):
         raise typer.Exit(EXIT_PENDING)
 
@@ -70,6 +71,8 @@ def status(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Show where each token stands: now, or as a daemon saw it last. Exit 0: all healthy, 1: not, 4: no daemon."""
+    from provisioner.app import NO_TOKENS
+
     if server is None and (token_file is not None or ca_cert is not None):
         raise ConfigurationError("--token-file and --ca-cert are for --server")
     if server is not None:
@@ -83,7 +86,8 @@ def status(
         columns.append("why")
         now = SystemClock().now()
         rows = [_status_row(standing, now) for standing in standings]
-        render.console().print(render.table(f"Tokens of {instance}", columns, rows))
+        table = render.table(f"Tokens of {instance}", columns, rows)
+        render.console().print(table if rows else NO_TOKENS)
     if not all(standing.healthy for standing in standings):
         raise typer.Exit(EXIT_UNHEALTHY)
 
@@ -154,7 +158,7 @@ def explain(
 
 def check(context: typer.Context, config: Config = None, output: OutputOption = Output.TABLE) -> None:
     """Try configuration, issuers, stores and lease: reach and permissions. Exit 0: well, 1: not, 2: configuration."""
-    from provisioner.app import opened
+    from provisioner.app import NO_TOKENS, opened
     from provisioner.engine.inspection import inspect
 
     with opened(config_path(context, config)) as application:
@@ -168,6 +172,8 @@ def check(context: typer.Context, config: Config = None, output: OutputOption = 
         for line in lines:
             mark = ("ok   ", "green") if line.ok else ("FAIL ", "bold red")
             screen.print(Text.assemble(mark, f"{line.kind} {line.name}: {line.message}"), soft_wrap=True)
+        if not application.service.tokens:
+            screen.print(Text.assemble(("note ", "yellow"), NO_TOKENS))
     if not all(line.ok for line in lines):
         raise typer.Exit(EXIT_UNHEALTHY)
 

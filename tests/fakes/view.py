@@ -45,6 +45,8 @@ class FakeView:
 
     def __init__(self, token: str | None = None) -> None:
         self.token = token
+        self.token_source: Callable[[], SecretText] | None = None
+        """What reads the token, in place of ``token``."""
         self.is_leaving, self.well = False, True
         self.trips: Exception | None = None
         """What is raised instead of telling where the tokens stand."""
@@ -106,4 +108,6 @@ class FakeView:
     def api_token(self) -> Callable[[], SecretText] | None:
         """See the Protocol."""
         token = self.token
+        if self.token_source is not None:
+            return self.token_source
         return None if token is None else lambda: SecretText(token)

@@ -11,11 +11,8 @@
 {{- if not $config.stores -}}
 {{- $lines = append $lines "config.stores is missing: at least one place that tokens are written to\n      stores:\n        vault: {type: vault, address: \"https://vault:8200\", auth: {method: kubernetes, role: provisioner}}" -}}
 {{- end -}}
-{{- if not $config.tokens -}}
-{{- $lines = append $lines "config.tokens is missing: at least one token, which joins an issuer with a store\n      tokens:\n        - {name: telegraf-admin, issuer: cluster-a, destinations: [{store: vault, path: influx/telegraf-admin}]}" -}}
-{{- end -}}
 {{- if $lines -}}
-{{- fail (printf "\n\nthe chart needs %d more of the four values that only you know:\n\n- %s\n\nPut them under `config:` in a file of values (docs/kubernetes.md); it is the configuration of docs/configuration.md.\n" (len $lines) (join "\n- " $lines)) -}}
+{{- fail (printf "\n\nthe chart needs %d more of the three values that only you know:\n\n- %s\n\nPut them under `config:` in a file of values (docs/kubernetes.md); it is the configuration of docs/configuration.md.\n" (len $lines) (join "\n- " $lines)) -}}
 {{- end -}}
 {{- if or (hasPrefix "127." $config.server.listen) (hasPrefix "localhost" $config.server.listen) (hasPrefix "[::1]" $config.server.listen) -}}
 {{- $lines = append $lines "config.server.listen is the pod's loopback, where no probe reaches it: 0.0.0.0:8080, or \"[::]:8080\"" -}}
