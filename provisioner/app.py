@@ -50,6 +50,7 @@ def opened(
     config: Path | None,
     *,
     logs: bool = False,
+    quiet: bool = False,
     recall: Recall | None = None,
     clock: Clock | None = None,
     finish_by: Callable[[], float | None] = never,
@@ -60,13 +61,13 @@ def opened(
 ) -> Iterator[Application]:
     """Read the configuration and build everything it names; close it all at the end.
 
-    Without ``logs`` only warnings are logged: for commands whose output is their result. ``watch`` is told of
-    every event besides the log; ``observers`` stand in place of both. Raises
-    ConfigurationError; nothing has been asked of any issuer or store by then.
+    Without ``logs`` only warnings are logged: for commands whose output is their result; and for one that acts while
+    somebody watches, with ``quiet``. ``watch`` is told of every event besides the log; ``observers`` stand in place of
+    both. Raises ConfigurationError; nothing has been asked of any issuer or store by then.
     """
     settings, path = load_settings(config)
     point = fail_point()
-    configure_logging(settings.log.format, settings.log.level if logs else "warning")
+    configure_logging(settings.log.format, settings.log.level if logs and not quiet else "warning")
     clock = clock or SystemClock()
     observe: Observer = observers or Observers(LogObserver(), *([watch] if watch is not None else []))
     with ExitStack() as stack:

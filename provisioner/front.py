@@ -1,6 +1,6 @@
 """What the daemon shows and takes from outside: health, metrics, standings, wishes to rotate, and the two listeners."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +13,7 @@ from provisioner.api.listener import Listener
 from provisioner.api.sockets import SocketUnavailableError, open_tcp, open_unix
 from provisioner.api.view import HTTP, SOCKET, Facts, Standing, UnknownTokenError
 from provisioner.app import Application
-from provisioner.domain.by_hand import ByHand, NotTakenError, Wish
+from provisioner.domain.by_hand import ByHand, NotTakenError, Progress, Wish
 from provisioner.domain.errors import ConfigurationError
 from provisioner.domain.model import ManagedToken, Trigger
 from provisioner.domain.secret import SecretText
@@ -31,6 +31,7 @@ LOOK_EVERY: Final = timedelta(seconds=30)
 """A process that has other replicas looks when it is asked, and not again for so long, whoever asks."""
 LOOK_WITHIN: Final = timedelta(seconds=10)
 """Whoever asks waits for that look so long; then what was seen before has to do."""
+_STILL_LIVE: Final = "the new token is stored, but an old one still lives and is tried again in every pass"
 
 
 class Owner(Protocol):
@@ -160,8 +161,10 @@ class Front:
         return asked
 
     def rotation(self, id_: str) -> ByHand | None:
-        """See the Protocol."""
-        return None if self._desk is None else self._desk.get(id_)
+        """See the Protocol. One that another process carried out is told by the record that came of it."""
+        if self._desk is None:
+            return None
+        return self._desk.get(id_) or next((each for each in self._recorded(self._desk) if each.id == id_), None)
 
     def rotations(self) -> tuple[ByHand, ...]:
         """See the Protocol."""
@@ -202,6 +205,31 @@ class Front:
             (result,) = application.service.rotate(application.service.select([name]), trigger)
         self._owner.wake(name)
         return result
+
+    def _recorded(self, desk: Desk) -> Iterator[ByHand]:
+        """Give the rotations that the stored records tell of."""
+        for status in (standing.status for standing in self.standings()):
+            last = status.last_request
+            if last is not None and last.stored_at is not None:
+                still_live = tuple(waiting.token_id for waiting in status.awaiting_revocation)
+                yield ByHand(
+                    id=desk.id_of(status.name, last.request_id),
+                    name=status.name,
+                    wish=Wish(
+                        request_id=last.request_id,
+                        reason=last.reason or "",
+                        compromised=last.compromised,
+                        by=last.by,
+                        via=last.via or "",
+                    ),
+                    asked_at=last.asked_at or last.stored_at,
+                    progress=Progress.FAILED if last.compromised and still_live else Progress.DONE,
+                    ended_at=last.stored_at,
+                    already=True,
+                    token_id=status.token_id,
+                    error=_STILL_LIVE if last.compromised and still_live else None,
+                    still_live=still_live,
+                )
 
     def _standing(self, token: ManagedToken, *, rotating: bool) -> Standing:
         seen = self._seen.of(token.name)

@@ -153,7 +153,11 @@ def _reads(view: View) -> APIRouter:
         """Tell how far a rotation is: which phases began and ended, and what came of it."""
         found = view.rotation(id)
         if found is None:
-            return problem(404, "no such rotation was asked of this process since it began", kind="unknown-rotation")
+            return problem(
+                404,
+                "no such rotation was asked of this process since it began, or stands in a record",
+                kind="unknown-rotation",
+            )
         return RotationAnswer(rotation=Rotation.of(found))
 
     return router

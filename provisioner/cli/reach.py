@@ -1,6 +1,7 @@
 """The way to a running daemon: its admin socket, or its HTTP address; every failure is one of ours."""
 
 import json
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,13 @@ class Reach:
         query = {} if request_id is None else {"request_id": request_id}
         return _rotations(self._call("GET", "/v1/rotations", query=query))
 
+    def standings(self) -> tuple[str, list[dict[str, Any]]]:
+        """Give the instance, and where its tokens stand, as the daemon has seen them last."""
+        answer = self._call("GET", "/v1/tokens")
+        if not isinstance(answer, Mapping) or not isinstance(answer.get("tokens"), list):
+            raise DaemonRefusedError("what answered is no daemon of ours: it gave no list of tokens")
+        return str(answer.get("instance")), answer["tokens"]
+
     def _call(
         self, verb: str, path: str, body: Mapping[str, object] | None = None, query: Mapping[str, str] | None = None
     ) -> object:
@@ -88,8 +96,8 @@ def through_socket(path: Path) -> Reach:
     return Reach(httpx.Client(transport=transport, base_url="http://daemon", timeout=_SECONDS), str(path))
 
 
-def over_http(url: str, token_file: Path | None) -> Reach:
-    """Give the way over HTTP, with the token of a file."""
+def over_http(url: str, token_file: Path | None = None, ca_cert: Path | None = None) -> Reach:
+    """Give the way over HTTP, with the token of a file; over TLS a CA of one's own may be named."""
     import httpx
 
     token, failure = None, ""
@@ -103,7 +111,20 @@ def over_http(url: str, token_file: Path | None) -> Reach:
     scheme, _, rest = url.partition("://")
     if scheme not in {"http", "https"} or not rest or "@" in rest:
         raise DaemonRefusedError("--server has to be a URL that begins with http:// or https://, without a password")
-    return Reach(httpx.Client(base_url=url.rstrip("/"), timeout=_SECONDS), url, token)
+    if ca_cert is not None and scheme != "https":
+        raise DaemonRefusedError("--ca-cert is for a --server whose URL begins with https://")
+    trust: ssl.SSLContext | bool = True if ca_cert is None else _trusting(ca_cert)
+    return Reach(httpx.Client(base_url=url.rstrip("/"), timeout=_SECONDS, verify=trust), url, token)
+
+
+def _trusting(ca_cert: Path) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca_cert))
+    except ssl.SSLError:
+        why = "holds no certificate in PEM"
+    except OSError as error:
+        why = f"cannot be read: {error.strerror}"
+    raise DaemonRefusedError(f"--ca-cert {ca_cert} {why}")
 
 
 def remembered(path: Path) -> dict[str, dict[str, Any]]:
@@ -124,6 +145,8 @@ def _why(error: Exception) -> str:
     while system is not None and not isinstance(system, OSError):
         system = system.__cause__ or system.__context__
     words = getattr(system, "strerror", None) or ""
+    if isinstance(system, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({scrub(system.verify_message)}): name the CA with --ca-cert FILE"
     kind = type(error).__name__
     return f"{kind} ({scrub(words, longest_word=LONGEST_PLAIN_WORD)})" if words else kind
 

@@ -41,7 +41,7 @@ class Wish:
     by: str | None = None
     """Who they are, by their own word."""
     via: str = "socket"
-    """How they came: ``socket`` or ``http``."""
+    """How they came: ``socket``, ``http`` or ``direct``."""
 
 
 def belongs_to_wish(step: Effect, snapshot: Snapshot) -> bool:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from provisioner.domain import events
+from provisioner.domain.asking import asking_of
 from provisioner.domain.errors import (
     AttemptFailedError,
     ConflictError,
@@ -188,6 +189,7 @@ class Rotation:
 
     def _record(self, minted: MintedToken, expires_at: datetime) -> Record:
         now, before, trigger = self._world.clock.now(), self._step.primary.record, self._step.trigger
+        asked = None if trigger is None else asking_of(trigger)
         honoured = () if before is None else tuple(filter(None, (before.request_id, *before.past_requests)))
         return Record(
             token=minted.token,
@@ -199,7 +201,8 @@ class Rotation:
             issuer=self._token.issuer,
             stored_at=now,
             request_id=trigger.request_id if trigger else None,
-            past_requests=requests_kept(honoured),
+            asked=asked,
+            past_requests=requests_kept(honoured, asked),
             compromised=trigger.compromised if trigger else False,
             predecessors=self._predecessors,
             permissions_digest=digest_of(self._token.permissions),

@@ -96,7 +96,7 @@ class _Lossy(io.TextIOBase):
     """A stream that takes every line, also when it cannot be written: a full disk or a closed pipe stops nobody."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._given = stream
 
     def write(self, text: str) -> int:
         with suppress(OSError, ValueError):  # a ValueError of a stream that was closed
@@ -106,6 +106,11 @@ class _Lossy(io.TextIOBase):
     def flush(self) -> None:
         with suppress(OSError, ValueError):
             self._stream.flush()
+
+    @property
+    def _stream(self) -> TextIO:
+        """Give the process's own standard error as it is now: a live table stands before it, while there is one."""
+        return sys.stderr if self._given is sys.__stderr__ else self._given
 
 
 def configure_logging(form: str, level: str) -> None:

@@ -3,12 +3,16 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from provisioner.api.models import Rotation
+from provisioner.domain.by_hand import ByHand, Wish
 from tests.api.conftest import API_TOKEN, Served
+from tests.builders import NOW
 from tests.fakes.view import NAMES
 from tests.leaks.search import PATTERNED, PLAIN, assert_untold
 
@@ -84,6 +88,13 @@ def test_what_is_wrong_is_a_problem(served: Served, how: str) -> None:
     finally:
         del served.tcp.headers["Authorization"]
     assert served.view.wishes == []
+
+
+def test_a_way_that_nobody_knows_is_not_told() -> None:
+    """A record may say anything of how somebody asked."""
+    asked = ByHand(id="i", name="telegraf", wish=Wish(request_id="r", via="telnet"), asked_at=NOW)
+    assert Rotation.of(asked).via is None
+    assert Rotation.of(replace(asked, wish=Wish(request_id="r", via="direct"))).via == "direct"
 
 
 def test_a_wish_that_is_not_taken_is_to_be_sent_again(served: Served) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from provisioner.domain.consumers import Workload, WorkloadKind
 from provisioner.domain.model import Trigger
-from provisioner.domain.status import State, TokenStatus
+from provisioner.domain.status import LastRequest, State, TokenStatus
 from provisioner.engine.recall import Recall
 from provisioner.engine.reconcile import Outcome
 from provisioner.engine.service import RotationResult, Service
@@ -106,6 +106,32 @@ def test_a_revocation_that_failed_is_finished_by_the_same_wish_sent_to_another_r
     assert (first.done, first.still_live) == (False, ("token-1",))
     second = Replica(rig, replica=1).rotate(wish)
     assert (second.done, second.already, second.token_id, second.revoked) == (True, True, "token-2", ("token-1",))
+
+
+def test_who_asked_when_and_why_is_told_by_every_replica() -> None:
+    """The record has it, and so has the status of a process that was not asked, until somebody else asks."""
+    rig = provisioned(replicas=2)
+    wish = replace(
+        WISH, by="alice", via="http", at=rig.clock.now() - timedelta(seconds=3), reason="key M.V1.abc leaked"
+    )
+    Replica(rig).rotate(wish)
+    other = Replica(rig, replica=1)
+    last = other.status().last_request
+    assert rig.record is not None
+    assert last == LastRequest(
+        request_id="change-1",
+        compromised=False,
+        stored_at=rig.record.stored_at,
+        asked_at=wish.at,
+        by="alice",
+        via="http",
+        reason="key [redacted] leaked",
+    )
+    other.rotate(replace(wish, by="bob"))
+    assert other.status().last_request == last
+    rig.clock.advance(20 * DAY)
+    Replica(rig, leads=always_leads, replica=1).run_pass()
+    assert other.status().last_request is None
 
 
 def test_the_same_wish_sent_to_two_replicas_rotates_once() -> None:
