@@ -111,7 +111,7 @@ def _through_daemon(
 ) -> list[Row]:
     """Ask a daemon, and follow what it does."""
     from provisioner.cli.following import follow
-    from provisioner.cli.reach import over_http, through_socket
+    from provisioner.cli.reach import AnswerLostError, over_http, through_socket
     from provisioner.runtime.clock import SystemClock
 
     demand = {
@@ -123,7 +123,11 @@ def _through_daemon(
         "request_id": order.trigger.request_id,
         "requested_by": _me(),
     }
-    reach = over_http(server, token_file) if server else through_socket(socket or _configured_socket(order.config))
+    reach = (
+        over_http(server, token_file)
+        if server is not None
+        else through_socket(socket or _configured_socket(order.config))
+    )
     asked: list[dict[str, Any]] = []
     try:
         with reach:
@@ -136,8 +140,9 @@ def _through_daemon(
             ended = follow(asked, look, render.complaints(), SystemClock()) if wait else asked
     except DaemonUnreachableError as error:
         request_id = order.trigger.request_id
-        taken = f"the request was taken: say it again with --request-id {request_id}, it rotates once"
-        render.say_error(f"{error}; {taken if asked else _REMEDY}")
+        taken = "the request was taken" if asked else "whether the request was taken is not known"
+        again = f"{taken}: say it again with --request-id {request_id}, it rotates once"
+        render.say_error(f"{error}; {again if asked or isinstance(error, AnswerLostError) else _REMEDY}")
         raise typer.Exit(EXIT_NO_DAEMON) from None
     return [{**each, "done": each["state"] == "done"} for each in ended]
 
