@@ -13,6 +13,7 @@ from provisioner.catalog import make_issuer, make_notifier, make_store, make_wor
 from provisioner.domain.election import Elector, Terms
 from provisioner.engine.candidate import Candidate
 from provisioner.engine.observed import ObservedIssuer, ObservedStore
+from provisioner.engine.observed_consumers import ObservedNotifier, ObservedWorkloads
 from provisioner.engine.recall import Recall
 from provisioner.engine.service import Service
 from provisioner.engine.world import World, always, never
@@ -150,9 +151,10 @@ def _with_consumers(world: World, settings: Settings, stack: ExitStack) -> World
     tokens = settings.managed_tokens()
     if any(token.workloads for token in tokens):
         workloads = stack.enter_context(closing(make_workloads()))
-        world = replace(world, workloads=workloads)
+        world = replace(world, workloads=ObservedWorkloads(workloads, world.observe))
     if any(token.webhooks for token in tokens):
-        world = replace(world, notifier=stack.enter_context(closing(make_notifier(world.clock))))
+        notifier = stack.enter_context(closing(make_notifier(world.clock)))
+        world = replace(world, notifier=ObservedNotifier(notifier, world.observe))
     return world
 
 
