@@ -202,6 +202,7 @@ class Daemon:
                 clock=self._clock,
                 finish_by=self._must_finish_by,
                 may_act=self.may_act,
+                may_begin=lambda: not self.is_leaving(),
                 observers=self._observers,
             )
         )

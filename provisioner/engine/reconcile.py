@@ -78,8 +78,8 @@ def reconcile(
             decision = decide(snapshot, world.clock.now())
             break
         _tell(world, token, decision)
-        if not world.may_act():  # who leads now takes it from here
-            break
+        if not world.may_act() or (isinstance(step, Mint | Restart | Notify) and not world.may_begin()):
+            break  # who leads now, or the next process, takes it from here
         looked_at = snapshot if isinstance(step, Confirm | Restart | Notify) else None  # these change neither truth
         try:
             applied = apply(world, snapshot, decision, step)

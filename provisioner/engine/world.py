@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Never
 
 from provisioner.domain.consumers import Notice, Webhook, Workload
-from provisioner.domain.errors import NotificationFailedError, WorkloadsRefusedError
+from provisioner.domain.errors import AttemptFailedError, NotificationFailedError, WorkloadsRefusedError
 from provisioner.domain.mark import Owner
 from provisioner.domain.model import Record
 from provisioner.ports.clock import Clock
@@ -24,7 +24,7 @@ def never() -> float | None:
 
 
 def always() -> bool:
-    """Say yes: no other process is to act in our place."""
+    """Say yes: no other process is to act in our place, and nobody has asked us to leave."""
     return True
 
 
@@ -68,7 +68,14 @@ class World:
     finish_by: Callable[[], float | None] = never
     """The monotonic moment by which all work must have ended, once somebody asked us to leave, or our lease ends."""
     may_act: Callable[[], bool] = always
-    """Whether this process is the one that acts now: no step is begun while it is not."""
+    """Whether this process is the one that acts now: no step is begun, no token made or revoked while it is not."""
+    may_begin: Callable[[], bool] = always
+    """Whether anything may be begun: not once somebody asked us to leave. What is under way is brought to its end."""
+
+    def check_acts(self) -> None:
+        """Raise AttemptFailedError where another process may act by now: while one looked, it was stopped or hung."""
+        if not self.may_act():
+            raise AttemptFailedError("this process leads no more: whoever leads now takes it from here")
 
     def deadline(self, patience: timedelta) -> "Deadline":
         """Start a deadline ``patience`` from now."""
