@@ -144,7 +144,8 @@ class Cluster:
         self.book = LeaseBook()
         began = (5.0, 9e5, 400.0)
         self.processes = [
-            Process(name, self.book, *each) for name, *each in zip("abc", rates, began, terms, strict=False)
+            Process(name, self.book, rate, start, own)
+            for name, rate, start, own in zip("abc", rates, began, terms, strict=False)
         ]
         self.led, self.died = 0, 0
 
