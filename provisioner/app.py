@@ -57,6 +57,7 @@ def opened(
     finish_by: Callable[[], float | None] = never,
     leads_until: Callable[[], float | None] = never,
     may_act: Callable[[], bool] = always,
+    may_begin: Callable[[], bool] = always,
     watch: Observer | None = None,
     observers: Observers | None = None,
 ) -> Iterator[Application]:
@@ -75,7 +76,7 @@ def opened(
         about_our_pod = _about_our_pod(stack, clock) if logs else None
         observe = observe if about_our_pod is None else Observers(observe, about_our_pod)
         world = _world(settings, stack, observe, clock)
-        world = replace(world, finish_by=finish_by, leads_until=leads_until, may_act=may_act)
+        world = replace(world, finish_by=finish_by, leads_until=leads_until, may_act=may_act, may_begin=may_begin)
         if point is not None:
             world = _dying(world, point)
         service = Service(

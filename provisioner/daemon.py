@@ -202,6 +202,7 @@ class Daemon:
                 finish_by=lambda: self._finish_by,
                 leads_until=self._leads_until,
                 may_act=self.may_act,
+                may_begin=lambda: not self.is_leaving(),
                 observers=self._observers,
             )
         )
