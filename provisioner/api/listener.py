@@ -66,7 +66,8 @@ class Listener:
     def _made(self) -> "Server":
         import uvicorn
 
-        from provisioner.api.patience import LONGEST_HEAD, PatientProtocol
+        from provisioner.api.guard import LONGEST_HEAD
+        from provisioner.api.patience import PatientProtocol
 
         config = uvicorn.Config(
             self._make_app(),

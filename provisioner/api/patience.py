@@ -1,6 +1,7 @@
 """The connections: so many at once, each with an end. Slow clients, idle ones and floods cost others nothing."""
 
 import json
+import logging
 from asyncio import Transport
 from typing import Final
 
@@ -10,13 +11,14 @@ from provisioner.api.problems import MEDIA_TYPE, Problem
 from provisioner.runtime.http_connection import EndingProtocol
 
 MOST_CONNECTIONS: Final = 200
-LONGEST_HEAD: Final = 16384
-"""Bytes of request line and headers."""
 _TICK: Final = 5.0
 _TICKS_WITHOUT_REQUEST: Final = 3
 """A connection that has sent no whole head within so many ticks is closed."""
 _TICKS_OF_A_REQUEST: Final = 12
 """One whose answer is not taken within so many ticks is cut off."""
+_QUIET: Final = logging.getLogger("uvicorn.error.connection")
+_QUIET.setLevel(logging.ERROR)
+"""What strangers send is no reason for a line of the log each."""
 
 
 class PatientProtocol(EndingProtocol):
@@ -28,6 +30,7 @@ class PatientProtocol(EndingProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as in uvicorn's own
         """Begin, unless there are too many already."""
         super().connection_made(transport)
+        self.logger = _QUIET
         self.access_log = False  # an address may hold what somebody pasted by mistake
         if len(self.connections) > MOST_CONNECTIONS:
             transport.abort()

@@ -10,12 +10,14 @@ import typer
 from rich.text import Text
 
 from provisioner.cli import render
-from provisioner.cli.options import Config, Names, OutputOption, config_path
+from provisioner.cli.options import CaCert, Config, Names, OutputOption, Server, TokenFile, config_path
+from provisioner.cli.reach import DaemonRefusedError, Reach, over_http
 from provisioner.cli.render import Output
-from provisioner.domain.errors import ConfigurationError
+from provisioner.domain.errors import ConfigurationError, DaemonUnreachableError
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import AwaitingRevocation, DestinationStatus, LastRequest, TokenStatus, later_request
 from provisioner.domain.steps import Decision, Refuse, Rest, kind
+from provisioner.runtime.clock import SystemClock
 
 if TYPE_CHECKING:
     from provisioner.app import Application
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 EXIT_UNHEALTHY = 1
 EXIT_PENDING = 3
+EXIT_NO_DAEMON = 4
 
 
 def register(app: typer.Typer) -> None:
@@ -59,26 +62,64 @@ def plan(
 
 
 def status(
-    context: typer.Context, names: Names = None, config: Config = None, output: OutputOption = Output.TABLE
+    context: typer.Context,
+    names: Names = None,
+    server: Server = None,
+    token_file: TokenFile = None,
+    ca_cert: CaCert = None,
+    config: Config = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
-    """Show where each token stands. Exit 0: all healthy, 1: at least one is not."""
-    from provisioner.app import NO_TOKENS, opened
+    """Show where each token stands: now, or as a daemon saw it last. Exit 0: all healthy, 1: not, 4: no daemon."""
+    from provisioner.app import NO_TOKENS
 
-    with opened(config_path(context, config)) as application:
-        standings = application.service.status(application.service.select(names or ()))
-        now = application.world.clock.now()
-    standings = _with_requests(standings, application.settings.server.admin_socket)
+    if server is None and (token_file is not None or ca_cert is not None):
+        raise ConfigurationError("--token-file and --ca-cert are for --server")
+    if server is not None:
+        instance, standings = _of_daemon(over_http(server, token_file, ca_cert), names or [])
+    else:
+        instance, standings = _looked_up(config_path(context, config), names or [])
     if output is Output.JSON:
-        tokens = [render.as_plain(standing) for standing in standings]
-        render.print_json({"instance": application.settings.instance, "tokens": tokens})
+        render.print_json({"instance": instance, "tokens": [render.as_plain(standing) for standing in standings]})
     else:
         columns = ["token", "state", "expires", "next", "destinations", "consumers", "awaiting revocation", "asked for"]
         columns.append("why")
+        now = SystemClock().now()
         rows = [_status_row(standing, now) for standing in standings]
-        table = render.table(f"Tokens of {application.settings.instance}", columns, rows)
+        table = render.table(f"Tokens of {instance}", columns, rows)
         render.console().print(table if rows else NO_TOKENS)
     if not all(standing.healthy for standing in standings):
         raise typer.Exit(EXIT_UNHEALTHY)
+
+
+def _looked_up(config: Path | None, names: list[str]) -> tuple[str, tuple[TokenStatus, ...]]:
+    from provisioner.app import opened
+
+    with opened(config) as application:
+        standings = application.service.status(application.service.select(names))
+    return application.settings.instance, _with_requests(standings, application.settings.server.admin_socket)
+
+
+def _of_daemon(reach: Reach, names: list[str]) -> tuple[str, tuple[TokenStatus, ...]]:
+    """Ask a daemon for what it has seen last."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        with reach:
+            instance, tokens = reach.standings()
+    except DaemonUnreachableError as error:
+        render.say_error(str(error))
+        raise typer.Exit(EXIT_NO_DAEMON) from None
+    try:
+        told = TypeAdapter(tuple[TokenStatus, ...]).validate_python(tokens)
+    except ValidationError:
+        told = None
+    if told is None:
+        raise DaemonRefusedError(f"what {reach.where} tells of its tokens is not understood: is it of another release?")
+    unknown = [name for name in names if name not in {each.name for each in told}]
+    if unknown:
+        raise ConfigurationError(f"no token is named {', '.join(unknown)} at {reach.where}")
+    return instance, tuple(each for each in told if not names or each.name in names)
 
 
 def explain(

@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Final
 
 from provisioner.domain import events
+from provisioner.domain.by_hand import belongs_to_wish
 from provisioner.domain.decide import decide
-from provisioner.domain.errors import ProvisionerError
+from provisioner.domain.errors import OvertakenError, ProvisionerError
 from provisioner.domain.memory import Memory
 from provisioner.domain.model import Destination, ManagedToken, Stored, Trigger, Unreadable
 from provisioner.domain.scrub import scrub
@@ -52,17 +53,31 @@ class Outcome:
     """How many steps had an effect."""
     revoked: tuple[str, ...] = ()
     """Ids of the tokens that were revoked on the way, in order."""
+    rotated: bool = False
+    """Whether a new token was made and stored on the way."""
+    overtaken: bool = False
+    """Whether none was, because somebody else wrote the secret first."""
 
 
 def reconcile(
-    world: World, token: ManagedToken, listings: Listings, *, memory: Memory, trigger: Trigger | None = None
+    world: World,
+    token: ManagedToken,
+    listings: Listings,
+    *,
+    memory: Memory,
+    trigger: Trigger | None = None,
+    by_hand: bool = False,
 ) -> Outcome:
-    """Take steps until the decision is to rest, or somebody else is to act. Trouble outside is said, not raised."""
+    """Take steps until the decision is to rest, or somebody else is to act. Trouble outside is said, not raised.
+
+    ``by_hand``: a person asked this very process for the trigger, so that what belongs to it is done whoever leads.
+    """
     just_read: Stored | None = None
     looked_at: Snapshot | None = None
     failures: list[str] = []
     revoked: list[str] = []
     changed, looks = 0, Looks(world)
+    rotated = overtaken = False
     for _ in range(MOST_STEPS):
         snapshot = looked_at or gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
         snapshot = replace(snapshot, memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot))
@@ -78,14 +93,16 @@ def reconcile(
             decision = decide(snapshot, world.clock.now())
             break
         _tell(world, token, decision)
-        if not world.may_act():  # who leads now takes it from here
-            break
+        is_ours = world.may_act() or (by_hand and belongs_to_wish(step, snapshot))
+        if not is_ours or (isinstance(step, Mint | Restart | Notify) and not world.may_begin()):
+            break  # who leads now, or the next process, takes it from here
         looked_at = snapshot if isinstance(step, Confirm | Restart | Notify) else None  # these change neither truth
         try:
             applied = apply(world, snapshot, decision, step)
         except Exception as error:  # noqa: BLE001  # one name's trouble, a bug included, must not end the others
             memory, just_read = _failed(world, snapshot, decision, step, error), None
             failures.append(memory.backoffs[step.key].error)
+            overtaken = isinstance(error.__cause__ or error, OvertakenError)
             listings = (
                 listings if looked_at else Listings(world)
             )  # the attempt may have left a token, which is to be seen at once
@@ -95,6 +112,7 @@ def reconcile(
             listings = Listings(world)  # this one is behind what was seen just now
             continue
         memory, just_read = recollection.succeeded(applied.memory, step.key), applied.just_read
+        rotated = rotated or isinstance(step, Mint)
         changed += not isinstance(step, TryStored | Confirm | Restart | Notify)  # these only look, or come after it
         if isinstance(step, Mint) and token.credential_of:
             listings = Listings(world)  # asked with the new token, which is what the end of the old one waits for
@@ -110,6 +128,8 @@ def reconcile(
         failures=tuple(failures),
         changed=changed,
         revoked=tuple(revoked),
+        rotated=rotated,
+        overtaken=overtaken and not rotated,
     )
 
 

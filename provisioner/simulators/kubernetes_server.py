@@ -77,6 +77,8 @@ class Knobs:
     """The bearer tokens whose owners reach nothing."""
     slow: timedelta = timedelta(seconds=20)
     """How long a slow answer takes."""
+    retry_after: str = "1"
+    """What a throttled request is told to wait."""
     before: Callable[[Asked], None] = field(default=lambda _: None)
     """Called before each request that is allowed."""
 
@@ -164,7 +166,7 @@ class KubernetesServer(LoopbackServer):
             self.knobs.before(asked)
             return self._outcome(asked, sent, self.knobs.next(verb, sent.token))
         except RejectionError as error:
-            retry = {"Retry-After": "1"} if error.reason is Reason.TOO_MANY_REQUESTS else {}
+            retry = {"Retry-After": self.knobs.retry_after} if error.reason is Reason.TOO_MANY_REQUESTS else {}
             return Answer(dumps(error.status()), error.code, retry)
 
     def _outcome(self, asked: Asked, sent: "Sent", fault: Fault | None) -> Answer:

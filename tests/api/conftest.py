@@ -11,6 +11,7 @@ from provisioner.api.application import create_app
 from provisioner.api.listener import Listener
 from provisioner.api.sockets import open_tcp, open_unix
 from provisioner.api.view import HTTP, SOCKET
+from provisioner.settings.references import SecretReference
 from tests.fakes.view import FakeView
 
 API_TOKEN = "sesame-open-7d1f"
@@ -25,6 +26,10 @@ class Served:
     tcp: httpx.Client
     unix: httpx.Client
     socket: Path
+
+    def token_from(self, file: Path) -> None:
+        """Read the token from a file from now on, as the daemon does."""
+        self.view.token_source = SecretReference(file=file).source()
 
     def with_token(self, token: str = API_TOKEN) -> dict[str, str]:
         """Give the header of somebody who has the token."""
@@ -58,7 +63,7 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def served(listening: Served) -> Served:
     """Give it as it was at first."""
     view = listening.view
-    view.token, view.leader, view.trips = None, None, None
-    view.leads = view.well = True
+    view.token, view.token_source, view.trips = None, None, None
+    view.is_leaving, view.well = False, True
     view.wishes.clear()
     return listening
