@@ -107,15 +107,15 @@ class Pod:
                 process.wait()
 
     def probed(self, probe: str, port: int, clock: SystemClock) -> bool:
-        """Ask a probe of the manifest until it succeeds, for as long as it may fail; tell whether it did."""
-        asked = self.container[probe]
-        get = asked["httpGet"]
-        assert get["port"] in {each["name"] for each in self.container["ports"]}
-        tries = asked.get("failureThreshold", 3)
-        for _ in range(tries):
-            if _answers(f"http://127.0.0.1:{port}{get['path']}", asked.get("timeoutSeconds", 1)):
+        """Ask a probe of the manifest until it succeeds, for as long as a pod may take to start; tell whether it did."""
+        asked, starting = self.container[probe], self.container["startupProbe"]
+        assert asked["httpGet"]["port"] in {each["name"] for each in self.container["ports"]}
+        url = f"http://127.0.0.1:{port}{asked['httpGet']['path']}"
+        deadline = clock.monotonic() + starting["periodSeconds"] * starting["failureThreshold"]
+        while clock.monotonic() < deadline:
+            if _answers(url, asked.get("timeoutSeconds", 1)):
                 return True
-            clock.sleep(timedelta(seconds=asked["periodSeconds"] / 4))
+            clock.sleep(timedelta(milliseconds=200))
         return False
 
     def written(self) -> dict[str, list[str]]:
