@@ -54,6 +54,11 @@ class Node:
             if kind in volume:
                 given = volume[kind]
                 return _filled(folder, self.contents[given[key]], given.get("defaultMode", _OF_EVERYBODY), group)
+        if "projected" in volume:
+            files = {
+                each["serviceAccountToken"]["path"]: self.account["token"] for each in volume["projected"]["sources"]
+            }
+            return _filled(folder, files, volume["projected"]["defaultMode"], group)
         raise AssertionError(f"{volume} is not known here: teach tests/deploy/node.py")
 
 
@@ -107,7 +112,7 @@ class Pod:
                 process.wait()
 
     def probed(self, probe: str, port: int, clock: SystemClock) -> bool:
-        """Ask a probe of the manifest until it succeeds, for as long as a pod may take to start; tell whether it did."""
+        """Ask a probe of the manifest until it succeeds, for as long as a pod may take to start."""
         asked, starting = self.container[probe], self.container["startupProbe"]
         assert asked["httpGet"]["port"] in {each["name"] for each in self.container["ports"]}
         url = f"http://127.0.0.1:{port}{asked['httpGet']['path']}"

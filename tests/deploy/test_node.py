@@ -16,7 +16,6 @@ import pytest
 from provisioner.runtime.clock import SystemClock
 from tests.deploy.calls import asked_of, granted
 from tests.deploy.dockerfile import Stage
-from tests.deploy.node import Pod
 from tests.deploy.rendered import FIRST, MINIMAL, NAMESPACE, chart, examples, one
 from tests.deploy.world import World, a_world
 
@@ -38,20 +37,15 @@ def policies() -> dict[str, str]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, image: Stage, policies: dict[str, str]) -> Iterator[World]:
-    """Give a world whose Vault has the policy that the pod itself prints."""
-    with a_world(tmp_path, image, MINIMAL) as world:
+def world(request: pytest.FixtureRequest, tmp_path: Path, image: Stage, policies: dict[str, str]) -> Iterator[World]:
+    """Give a world whose Vault has the policy that the pod itself prints; a parameter is values of the chart."""
+    with a_world(tmp_path, image, chart(MINIMAL, *getattr(request, "param", ()))) as world:
         if not policies:
-            printed = a_pod(world, "policy").run(COMMAND, "policy", "vault")
+            printed = world.pod("policy").run(COMMAND, "policy", "vault")
             assert printed.returncode == 0, printed.stderr
             policies["vault"] = printed.stdout
         world.permit(policies["vault"])
         yield world
-
-
-def a_pod(world: World, name: str) -> Pod:
-    """Give one of the Deployment's pods."""
-    return world.node.pod(name, one("Deployment", chart(MINIMAL))["spec"]["template"]["spec"])
 
 
 def logged(text: str, event: str) -> list[dict[str, Any]]:
@@ -69,9 +63,10 @@ def wait_for(what: str, log: Path, happened: Callable[[], bool]) -> None:
         clock.sleep(timedelta(milliseconds=50))
 
 
+@pytest.mark.parametrize("world", [["vaultToken.enabled=true"]], indirect=True, ids=["with a token for Vault"])
 def test_the_daemon_lives_in_its_pod(world: World, tmp_path: Path) -> None:
     """It starts, is ready, rotates, is asked from inside, and ends in its grace; its volumes are empty after that."""
-    pod, log, clock = a_pod(world, "provisioner-5d9f7c-x2x4q"), tmp_path / "log", SystemClock()
+    pod, log, clock = world.pod("provisioner-5d9f7c-x2x4q"), tmp_path / "log", SystemClock()
     with pod.running(log) as process:
         for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
             assert pod.probed(probe, world.port, clock), f"{probe}: {log.read_text()[-3000:]}"
@@ -92,7 +87,7 @@ def test_the_daemon_lives_in_its_pod(world: World, tmp_path: Path) -> None:
     assert logged(text, "leadership_released")
     assert logged(text, "leadership_gained")[0]["identity"].startswith(f"{pod.name}_")
     assert pod.written() == {"home": [], "tmp": [], "run": []}
-    assert asked_of(world.server) == granted(chart(MINIMAL))
+    assert asked_of(world.server) == granted(world.rendered)
     told = world.server.cluster.list("events", NAMESPACE)["items"]
     assert [(each["reason"], each["regarding"]["name"]) for each in told] == [("Rotated", pod.name)] * 2
     works, leaked = world.stored_token_works(), first["token"] in text or world.stored()["token"] in text
@@ -116,14 +111,13 @@ def test_the_jobs_do_their_work_and_leave_nothing(world: World) -> None:
             assert len([token for token in world.cluster.tokens() if NAME in token.description]) == made
     works = world.stored_token_works()
     assert works
-    assert asked_of(world.server) <= granted(chart(MINIMAL))
+    assert asked_of(world.server) <= granted(world.rendered)
 
 
 def test_three_values_are_enough_to_be_ready(tmp_path: Path, image: Stage) -> None:
     """With nothing else set and no Secret mounted the pod starts, is ready, and says that it has no token."""
-    spec = one("Deployment", chart(FIRST))["spec"]["template"]["spec"]
-    with a_world(tmp_path, image, FIRST) as world:
-        pod, log, clock = world.node.pod("provisioner-5d9f7c-x2x4q", spec), tmp_path / "log", SystemClock()
+    with a_world(tmp_path, image, chart(FIRST)) as world:
+        pod, log, clock = world.pod("provisioner-5d9f7c-x2x4q"), tmp_path / "log", SystemClock()
         with pod.running(log) as process:
             for probe in ("startupProbe", "readinessProbe"):
                 assert pod.probed(probe, world.port, clock), f"{probe}: {log.read_text()[-3000:]}"

@@ -18,8 +18,8 @@ from provisioner.simulators.openbao import OpenBao, free_port
 from tests.deploy.box import Mount
 from tests.deploy.calls import allow
 from tests.deploy.dockerfile import Stage
-from tests.deploy.node import Node
-from tests.deploy.rendered import NAMESPACE, Object, chart, one
+from tests.deploy.node import Node, Pod
+from tests.deploy.rendered import NAMESPACE, Object, one
 from tests.vault import a_service_account_token, a_token_reviewer, post
 
 POLICY: Final = "provisioner"
@@ -36,11 +36,16 @@ mgmt_token = "{token}"
 class World:
     """What a pod finds around it."""
 
+    rendered: tuple[Object, ...]
     node: Node
     bao: OpenBao
     cluster: Cluster
     server: KubernetesServer
     port: int
+
+    def pod(self, name: str) -> Pod:
+        """Give one of the Deployment's pods."""
+        return self.node.pod(name, one("Deployment", self.rendered)["spec"]["template"]["spec"])
 
     def stored(self) -> dict[str, str]:
         """Give what consumers of the one token read."""
@@ -64,9 +69,9 @@ class World:
 
 
 @contextmanager
-def a_world(folder: Path, image: Stage, values: Path) -> Iterator[World]:
+def a_world(folder: Path, image: Stage, rendered: tuple[Object, ...]) -> Iterator[World]:
     """Give the world of a chart's pods."""
-    rendered, port = chart(values), free_port()
+    port = free_port()
     account = a_service_account_token(NAMESPACE)
     authority = trustme.CA()
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
@@ -93,7 +98,7 @@ def a_world(folder: Path, image: Stage, values: Path) -> Iterator[World]:
             besides=(Mount(source=folder / "cluster", target="/cluster", read_only=False),),
         )
         _prepare(bao, reviewer, authority)
-        yield World(node=node, bao=bao, cluster=cluster, server=server, port=port)
+        yield World(rendered=rendered, node=node, bao=bao, cluster=cluster, server=server, port=port)
 
 
 def readdressed(rendered: tuple[Object, ...], addresses: dict[str, str]) -> str:
