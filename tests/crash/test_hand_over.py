@@ -63,7 +63,6 @@ def stops_at_rest(replica: Replica) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("two daemons")
 def test_hands_over_when_the_leader_is_stopped_and_when_it_is_killed_in_mid_rotation(tmp_path: Path) -> None:
     """In less than 20 s each; nobody rotates beside the leader, and every promise is kept."""
     clock = SystemClock()
