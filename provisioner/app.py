@@ -13,6 +13,7 @@ from provisioner.catalog import make_issuer, make_notifier, make_store, make_wor
 from provisioner.domain.election import Elector, Terms
 from provisioner.engine.candidate import Candidate
 from provisioner.engine.observed import ObservedIssuer, ObservedStore
+from provisioner.engine.observed_consumers import ObservedNotifier, ObservedWorkloads
 from provisioner.engine.recall import Recall
 from provisioner.engine.service import Service
 from provisioner.engine.world import World, always, never
@@ -56,6 +57,7 @@ def opened(
     finish_by: Callable[[], float | None] = never,
     leads_until: Callable[[], float | None] = never,
     may_act: Callable[[], bool] = always,
+    may_begin: Callable[[], bool] = always,
     watch: Observer | None = None,
     observers: Observers | None = None,
 ) -> Iterator[Application]:
@@ -74,7 +76,7 @@ def opened(
         about_our_pod = _about_our_pod(stack, clock) if logs else None
         observe = observe if about_our_pod is None else Observers(observe, about_our_pod)
         world = _world(settings, stack, observe, clock)
-        world = replace(world, finish_by=finish_by, leads_until=leads_until, may_act=may_act)
+        world = replace(world, finish_by=finish_by, leads_until=leads_until, may_act=may_act, may_begin=may_begin)
         if point is not None:
             world = _dying(world, point)
         service = Service(
@@ -150,9 +152,10 @@ def _with_consumers(world: World, settings: Settings, stack: ExitStack) -> World
     tokens = settings.managed_tokens()
     if any(token.workloads for token in tokens):
         workloads = stack.enter_context(closing(make_workloads()))
-        world = replace(world, workloads=workloads)
+        world = replace(world, workloads=ObservedWorkloads(workloads, world.observe))
     if any(token.webhooks for token in tokens):
-        world = replace(world, notifier=stack.enter_context(closing(make_notifier(world.clock))))
+        notifier = stack.enter_context(closing(make_notifier(world.clock)))
+        world = replace(world, notifier=ObservedNotifier(notifier, world.observe))
     return world
 
 

@@ -25,7 +25,7 @@ from provisioner.ports.observer import Observer
 from provisioner.runtime.clock import SystemClock
 from provisioner.scheduler import Scheduler
 from provisioner.telemetry.bugs import kind_and_place
-from provisioner.telemetry.logs import LogObserver
+from provisioner.telemetry.logs import LOSSES, LogObserver
 from provisioner.telemetry.metrics import Metrics
 from provisioner.telemetry.observers import Observers
 
@@ -67,7 +67,7 @@ class Daemon:
         self._standings = Standings(self._clock)
         watching = [] if watch is None else [watch]
         self._observers = Observers(LogObserver(), *watching, self._standings)
-        metrics = Metrics(self._clock, acts=self.may_act, lost=lambda: self._observers.lost)
+        metrics = Metrics(self._clock, acts=self.may_act, lost=lambda: self._observers.lost + LOSSES.lines)
         self._observers.add(metrics)
         self._front = Front(self, self._clock, metrics, self._standings)
 
@@ -202,6 +202,7 @@ class Daemon:
                 finish_by=lambda: self._finish_by,
                 leads_until=self._leads_until,
                 may_act=self.may_act,
+                may_begin=lambda: not self.is_leaving(),
                 observers=self._observers,
             )
         )

@@ -109,6 +109,7 @@ def rotate(
 def _through_daemon(order: Order, reach: "Reach", *, wait: bool) -> Sequence[Row]:
     """Ask a daemon, and follow what it does."""
     from provisioner.cli.following import follow
+    from provisioner.cli.reach import AnswerLostError
     from provisioner.runtime.clock import SystemClock
 
     demand = {
@@ -132,8 +133,9 @@ def _through_daemon(order: Order, reach: "Reach", *, wait: bool) -> Sequence[Row
             ended = follow(asked, look, render.complaints(), SystemClock()) if wait else asked
     except DaemonUnreachableError as error:
         request_id = order.wish.request_id
-        taken = f"the request was taken: say it again with --request-id {request_id}, it rotates once"
-        render.say_error(f"{error}; {taken if asked else _REMEDY}")
+        taken = "the request was taken" if asked else "whether the request was taken is not known"
+        again = f"{taken}: say it again with --request-id {request_id}, it rotates once"
+        render.say_error(f"{error}; {again if asked or isinstance(error, AnswerLostError) else _REMEDY}")
         raise typer.Exit(EXIT_NO_DAEMON) from None
     return ended
 

@@ -148,6 +148,18 @@ class Elector:
             return Acquire(transitions=record.transitions + 1, over=record.version)
         return WaitUntil(moment=min(free_at, now + self.terms.retry_period.total_seconds()))
 
+    def pause_after(self, standing: Standing, now: float, asked: timedelta) -> timedelta:
+        """Give how long to leave a server alone that asked for so long, at a monotonic moment.
+
+        A leader comes back in time to renew once more before its deadline, everybody else after ``lease_duration`` at
+        the latest: a server must not end leading, nor keep a cluster without a leader, by a large number.
+        """
+        until = standing.leads_until(self.terms)
+        longest = self.terms.lease_duration
+        if until is not None:
+            longest = timedelta(seconds=max(0.0, until - now)) - self.terms.retry_period
+        return max(timedelta(0), min(asked, longest))
+
     def saw(self, standing: Standing, record: LeaseRecord | None, at: float) -> Standing:
         """Note what a read showed that had ended at a monotonic moment."""
         if record is None:

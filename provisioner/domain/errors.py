@@ -4,6 +4,8 @@ Messages are lower case without a full stop, say what was attempted and what to 
 backend and the path, and never hold a value or a remote body that could hold one.
 """
 
+from datetime import timedelta
+
 
 class ProvisionerError(Exception):
     """Anything this software raises on purpose."""
@@ -74,7 +76,12 @@ class LeaseGoneError(TemporaryError):
 
 
 class LeaseUnavailableError(TemporaryError):
-    """Nobody answered, or too late: a write may have taken effect, or may yet."""
+    """Nobody answered, or too late, or not now: a write may have taken effect, or may yet."""
+
+    def __init__(self, text: str, *, retry_after: timedelta = timedelta(0)) -> None:
+        """Take how long the server asked to be left alone, where it did."""
+        super().__init__(text)
+        self.retry_after = retry_after
 
 
 class LeaseRefusedError(PermanentError):

@@ -211,6 +211,7 @@ def _revoke(world: World, snapshot: Snapshot, decision: Decision, step: Revoke) 
     if not agreed or fresh.is_stored(step.target):
         return Applied(memory=memory, put_off="a fresh look at the lists and the store did not agree")
     try:
+        world.check_acts()
         world.issuers[step.target.issuer].revoke(step.target)
     except ProvisionerError as error:
         raise StepFailedError(memory) from error

@@ -22,7 +22,13 @@ from provisioner.domain.election import (
     StepDown,
     WaitUntil,
 )
-from provisioner.domain.errors import LeaseConflictError, LeaseGoneError, LeaseRefusedError, ProvisionerError
+from provisioner.domain.errors import (
+    LeaseConflictError,
+    LeaseGoneError,
+    LeaseRefusedError,
+    LeaseUnavailableError,
+    ProvisionerError,
+)
 from provisioner.ports.clock import Clock
 from provisioner.ports.lease import Lease
 from provisioner.ports.observer import Observer
@@ -103,6 +109,10 @@ class Candidate:
         except (LeaseConflictError, LeaseGoneError):
             pause = self._period_since(started) if self._conflicted else _NOW
             self._must_look = self._conflicted = True
+        except LeaseUnavailableError as error:
+            self._failed(error)
+            asked = self._elector.pause_after(self._standing, self._clock.monotonic(), error.retry_after)
+            pause = max(asked, self._period_since(started))
         except Exception as error:  # noqa: BLE001  # a thread that ended would leave everybody without a leader
             self._failed(error)
             pause = self._period_since(started)
@@ -115,6 +125,8 @@ class Candidate:
         if self._standing.renewed_at is None or self._must_look:
             self._look()
             self._step_down_if_due()
+            if self._leave.is_set():  # nothing is taken that would have to be given back at once
+                return _NOW
         now = self._clock.monotonic()
         match self._elector.decide(self._standing, now):
             case WaitUntil(moment=moment):
@@ -200,12 +212,19 @@ class Candidate:
             self._changed(False)
 
     def _gave_back(self) -> bool:
-        """Release what a fresh look says is ours: a write whose answer was lost may have made it so."""
-        record = self._lease.read()
-        if record is None or record.holder != self._elector.identity:
-            return False
-        self._lease.update(self._claim(NOBODY, _RELEASED_FOR, record.transitions), record.version)
-        return True
+        """Release what a fresh look says is ours: a write whose answer was lost may have made it so, even now."""
+        for may_look_again in (True, False):
+            record = self._lease.read()
+            if record is None or record.holder != self._elector.identity:
+                break
+            try:
+                self._lease.update(self._claim(NOBODY, _RELEASED_FOR, record.transitions), record.version)
+            except LeaseConflictError:
+                if may_look_again:
+                    continue
+                raise
+            return True
+        return False
 
     # --- failures and pauses ------------------------------------------------------------------------
 

@@ -98,6 +98,7 @@ class Rotation:
                 if name != self._token.issuer:
                     self._may_answer(name, self._stored.token)
         self._store.preflight(self._token.primary)
+        self._world.check_acts()
 
     def _may_answer(self, name: str, string: SecretText) -> None:
         try:

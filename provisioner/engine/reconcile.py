@@ -93,8 +93,9 @@ def reconcile(
             decision = decide(snapshot, world.clock.now())
             break
         _tell(world, token, decision)
-        if not world.may_act() and not (by_hand and belongs_to_wish(step, snapshot)):
-            break  # who leads now takes it from here
+        is_ours = world.may_act() or (by_hand and belongs_to_wish(step, snapshot))
+        if not is_ours or (isinstance(step, Mint | Restart | Notify) and not world.may_begin()):
+            break  # who leads now, or the next process, takes it from here
         looked_at = snapshot if isinstance(step, Confirm | Restart | Notify) else None  # these change neither truth
         try:
             applied = apply(world, snapshot, decision, step)

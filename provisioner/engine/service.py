@@ -100,11 +100,12 @@ class Service:
     # --- verbs that act ---------------------------------------------------------------------------
 
     def run_pass(self, tokens: Sequence[ManagedToken] | None = None) -> tuple[Outcome, ...]:
-        """Reconcile the tokens (all by default), each issuer listed once for all of them."""
+        """Reconcile the tokens (all by default), each issuer listed once for all; none once we were asked to leave."""
         chosen = self.tokens if tokens is None else tokens
         listings, started = Listings(self._world), self._world.clock.monotonic()
-        outcomes = self._each(chosen, lambda token: self._reconcile(token, listings))
-        whole = tokens is None
+        begun = self._each(chosen, lambda token: self._reconcile(token, listings) if self._world.may_begin() else None)
+        outcomes = [outcome for outcome in begun if outcome is not None]
+        whole = tokens is None and self._world.may_begin()
         if whole:
             self._count_abandoned(listings)
         failed = sum(1 for outcome in outcomes if outcome.failures)
@@ -241,7 +242,8 @@ class Service:
             plan for planned in (retirements, held_by_copies, out_of_reach) for plan in planned(outcome.snapshot, now)
         ]
         plans = [plan for plan in others if plan.target.is_live(now)]
-        error = None if stored else "; ".join((*outcome.failures[-1:], *filter(None, [_why_not(outcome)])))
+        why_not = _why_not(outcome) if self._world.may_begin() else "this process is stopping: ask the next one"
+        error = None if stored else "; ".join((*outcome.failures[-1:], *filter(None, [why_not])))
         if record is not None and record.compromised and record.request_id == trigger.request_id and plans:
             error = _not_revoked(outcome, plans)
         if record is not None and record.request_id == trigger.request_id and trigger.compromised:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Never
 
 from provisioner.domain.consumers import Notice, Webhook, Workload
-from provisioner.domain.errors import NotificationFailedError, WorkloadsRefusedError
+from provisioner.domain.errors import AttemptFailedError, NotificationFailedError, WorkloadsRefusedError
 from provisioner.domain.mark import Owner
 from provisioner.domain.model import Record
 from provisioner.ports.clock import Clock
@@ -24,7 +24,7 @@ def never() -> float | None:
 
 
 def always() -> bool:
-    """Say yes: no other process is to act in our place."""
+    """Say yes: no other process is to act in our place, and nobody has asked us to leave."""
     return True
 
 
@@ -71,10 +71,22 @@ class World:
     """The monotonic moment by which work of this process's own accord must have ended: once its lease is in danger."""
     may_act: Callable[[], bool] = always
     """Whether this process is the one that acts now: of its own accord no step is begun while it is not."""
+    may_begin: Callable[[], bool] = always
+    """Whether anything may be begun: not once somebody asked us to leave. What is under way is brought to its end."""
+    is_at_a_wish: bool = False
+    """Whether a person asked for it, of whichever replica."""
 
     def at_a_wish(self) -> "World":
         """Give the same world for what a person asked for, which no lease has to last for."""
-        return replace(self, leads_until=never)
+        return replace(self, leads_until=never, is_at_a_wish=True)
+
+    def check_acts(self) -> None:
+        """Raise AttemptFailedError where another process may act by now: while one looked, it was stopped or hung.
+
+        At a wish, whoever was asked for it makes and revokes tokens beside the one that leads.
+        """
+        if not (self.is_at_a_wish or self.may_act()):
+            raise AttemptFailedError("this process leads no more: whoever leads now takes it from here")
 
     def deadline(self, patience: timedelta) -> "Deadline":
         """Start a deadline ``patience`` from now."""

@@ -4,9 +4,10 @@ In a pod the ServiceAccount's token, certificate and namespace are used, elsewhe
 or ``~/.kube/config``. The token is read again from its file when the server no longer takes it.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum, auto
 from http import HTTPStatus
@@ -24,6 +25,7 @@ MANAGER: Final = "token-provisioner"
 """Who wrote the fields, as ``kubectl get --show-managed-fields`` tells."""
 _REFUSALS: Final = range(400, 500)
 _TEMPORARY: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+_SECONDS: Final = re.compile(r"[0-9]{1,5}")
 _PHASES: Final = 2
 """A request spends its time on connecting and on waiting for the answer; each gets half."""
 
@@ -50,6 +52,8 @@ class Failure:
     """What was attempted and what came of it; holds no credential."""
     status: int = 0
     """The HTTP status, where there was one."""
+    retry_after: timedelta = timedelta(0)
+    """How long the server asked to be left alone, where it did."""
 
 
 def ask(what: str, call: Callable[[], T]) -> T | Failure:
@@ -62,9 +66,11 @@ def ask(what: str, call: Callable[[], T]) -> T | Failure:
     try:
         return call()
     except ApiError as answer:
-        return _answered(what, answer.status.code or answer.response.status_code, answer.status.message or "")
+        failure = _answered(what, answer.status.code or answer.response.status_code, answer.status.message or "")
+        return replace(failure, retry_after=_asked_for(answer.response.headers))
     except httpx2.HTTPStatusError as answer:  # not in Kubernetes' words: somebody between
-        return _answered(what, answer.response.status_code, "")
+        failure = _answered(what, answer.response.status_code, "")
+        return replace(failure, retry_after=_asked_for(answer.response.headers))
     except httpx2.HTTPError as trouble:
         why = f"no answer ({type(trouble).__name__})"
     except (ConfigError, OSError):
@@ -72,6 +78,12 @@ def ask(what: str, call: Callable[[], T]) -> T | Failure:
     except (httpx2.InvalidURL, msgspec.MsgspecError, ValueError, TypeError, LookupError, AttributeError) as trouble:
         why = f"the answer was not understood ({type(trouble).__name__})"
     return Failure(trouble=Trouble.UNAVAILABLE, text=f"{what}: {why}")
+
+
+def _asked_for(headers: Mapping[str, str]) -> timedelta:
+    """Read ``Retry-After``, in seconds here; of what is no number, or of more than five digits, nothing is kept."""
+    said = headers.get("retry-after", "").strip()
+    return timedelta(seconds=int(said)) if _SECONDS.fullmatch(said) else timedelta(0)
 
 
 def _answered(what: str, status: int, message: str) -> Failure:

@@ -151,7 +151,7 @@ def _error(failure: Failure) -> ProvisionerError:
             remedy = _REMEDIES.get(failure.status)
             return LeaseRefusedError(f"{failure.text}: {remedy}" if remedy else failure.text)
         case Trouble.UNAVAILABLE:
-            return LeaseUnavailableError(failure.text)
+            return LeaseUnavailableError(failure.text, retry_after=failure.retry_after)
         case _:
             assert_never(failure.trouble)
 

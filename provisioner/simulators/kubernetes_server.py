@@ -77,6 +77,8 @@ class Knobs:
     """The bearer tokens whose owners reach nothing."""
     slow: timedelta = timedelta(seconds=20)
     """How long a slow answer takes."""
+    retry_after: str = "1"
+    """What a throttled request is told to wait."""
     before: Callable[[Asked], None] = field(default=lambda _: None)
     """Called before each request that is allowed."""
 
@@ -105,9 +107,10 @@ class Answer:
 class KubernetesServer(LoopbackServer):
     """Serves on a free loopback port, on a thread of this process, while the context lasts."""
 
-    def __init__(self, clock: Clock | None = None) -> None:
-        """Begin with an empty cluster in which the account may do everything."""
-        super().__init__("the simulated Kubernetes API server")
+    def __init__(self, clock: Clock | None = None, *, certificate: Path | None = None) -> None:
+        """Begin with an empty cluster in which the account may do everything; with a certificate it speaks TLS."""
+        super().__init__("the simulated Kubernetes API server", certificate=certificate)
+        self._scheme = "http" if certificate is None else "https"
         self.cluster = Kubernetes(clock=clock or SystemClock())
         self.knobs = Knobs()
         self.token = f"sa-{token_hex(16)}"
@@ -121,7 +124,7 @@ class KubernetesServer(LoopbackServer):
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def add_account(self, name: str) -> str:
         """Let in another one; give its bearer token."""
@@ -163,7 +166,7 @@ class KubernetesServer(LoopbackServer):
             self.knobs.before(asked)
             return self._outcome(asked, sent, self.knobs.next(verb, sent.token))
         except RejectionError as error:
-            retry = {"Retry-After": "1"} if error.reason is Reason.TOO_MANY_REQUESTS else {}
+            retry = {"Retry-After": self.knobs.retry_after} if error.reason is Reason.TOO_MANY_REQUESTS else {}
             return Answer(dumps(error.status()), error.code, retry)
 
     def _outcome(self, asked: Asked, sent: "Sent", fault: Fault | None) -> Answer:

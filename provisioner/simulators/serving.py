@@ -1,6 +1,7 @@
 """Serves a simulated HTTP API on a free loopback port, on a thread of this process."""
 
 from datetime import timedelta
+from pathlib import Path
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self
@@ -16,9 +17,12 @@ _PAUSE = timedelta(milliseconds=10)
 class LoopbackServer:
     """Serves an ASGI application while the context lasts; may be entered again, on the same port."""
 
-    def __init__(self, what: str) -> None:
-        """Choose a port; nothing listens yet. ``what`` names it in errors."""
-        self._what = what
+    def __init__(self, what: str, *, certificate: Path | None = None) -> None:
+        """Choose a port; nothing listens yet. ``what`` names it in errors.
+
+        With a ``certificate``, a PEM file that holds its key as well, it speaks TLS.
+        """
+        self._what, self._certificate = what, certificate
         self.port = free_port()
         self._server: Any = None
         self._thread: Thread | None = None
@@ -41,6 +45,7 @@ class LoopbackServer:
             host="127.0.0.1",
             port=self.port,
             http=EndingProtocol,
+            ssl_certfile=self._certificate,
             log_config=None,
             log_level="critical",  # its comings and goings are not the news of whoever configured the root logger
             access_log=False,

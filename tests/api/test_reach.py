@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from provisioner.cli.reach import DaemonRefusedError, over_http
-from provisioner.domain.errors import DaemonUnreachableError
+from provisioner.cli.reach import over_http
+from provisioner.domain.errors import ConfigurationError, DaemonUnreachableError
 from tests.api.conftest import API_TOKEN, Served
 from tests.certificates import Certificate, a_certificate
 
@@ -82,7 +82,7 @@ def test_a_ca_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     """With the option, and what is wrong."""
     (tmp_path / "no.pem").write_text("no certificate")
     for path, why in ((tmp_path / "missing.pem", "No such file"), (tmp_path / "no.pem", "no certificate in PEM")):
-        with pytest.raises(DaemonRefusedError, match=rf"--ca-cert .* {why}"):
+        with pytest.raises(ConfigurationError, match=rf"--ca-cert .* {why}"):
             over_http("https://localhost", None, path)
-    with pytest.raises(DaemonRefusedError, match="begins with https"):
+    with pytest.raises(ConfigurationError, match="begins with https"):
         over_http("http://localhost", None, tmp_path / "no.pem")

@@ -68,9 +68,7 @@ def asked(rendered: tuple[Object, ...], folder: Path, monkeypatch: pytest.Monkey
     """
     settings, _ = load_settings(configuration(rendered, folder))
     with KubernetesServer() as server:
-        server.allow_only([])
-        for role in _bound(rendered):
-            server.allow_only(role["rules"], role["metadata"]["namespace"])
+        allow(rendered, server)
         variables = environment(rendered)
         kubeconfig = server.kubeconfig(folder / "kubeconfig", namespace=variables["POD_NAMESPACE"])
         for name, value in (variables | {"KUBECONFIG": str(kubeconfig)}).items():
@@ -79,10 +77,22 @@ def asked(rendered: tuple[Object, ...], folder: Path, monkeypatch: pytest.Monkey
             _stand_for_election(settings)
         _restart_all(settings, server, variables["POD_NAMESPACE"])
         _tell_of_the_pod()
-        return {
-            Call(namespace=each.namespace, resource=f"{each.group}/{each.resource}", verb=each.verb, name=each.name)
-            for each in server.asked
-        }
+        return asked_of(server)
+
+
+def allow(rendered: tuple[Object, ...], server: KubernetesServer) -> None:
+    """Allow what the Roles that are bound to our ServiceAccount allow, and nothing else."""
+    server.allow_only([])
+    for role in _bound(rendered):
+        server.allow_only(role["rules"], role["metadata"]["namespace"])
+
+
+def asked_of(server: KubernetesServer) -> set[Call]:
+    """Give what was asked of a server, in vain or not."""
+    return {
+        Call(namespace=each.namespace, resource=f"{each.group}/{each.resource}", verb=each.verb, name=each.name)
+        for each in server.asked
+    }
 
 
 def _bound(rendered: tuple[Object, ...]) -> list[Object]:

@@ -60,7 +60,8 @@ def test_who_installs_without_a_token_is_told_so_and_how_to_add_one() -> None:
     assert "NO TOKEN IS CONFIGURED" in first
     assert "provisioner rotate" not in first
     assert block is not None
-    assert yaml.safe_load(block[0])["config"]["tokens"] == yaml.safe_load(MINIMAL.read_text())["config"]["tokens"]
+    (token,) = yaml.safe_load(MINIMAL.read_text())["config"]["tokens"]
+    assert yaml.safe_load(block[0])["config"]["tokens"] == [token | {"issuer": "core"}]
     assert "NO TOKEN IS CONFIGURED" not in notes(MINIMAL)
     assert "provisioner rotate NAME" in notes(MINIMAL)
 

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,21 @@ def test_a_webhook_is_told_signed_and_told_again_until_it_says_yes(site: Site, r
     assert json.loads(receiver.asked[0].body)["token_id"] == site.stored("telegraf")["token_id"]
     assert "zq8" not in site.log()
     assert SECRET not in site.log()
+
+
+def test_webhooks_that_hang_do_not_keep_a_daemon_that_is_to_leave(site: Site, receiver: Receiver) -> None:
+    """The one that is being told is waited for, and the others are for the next process."""
+    with_webhook(site, receiver)
+    first = site.content["tokens"][0]["on_rotate"][0]["webhook"]
+    others = [{"webhook": first | {"url": f"{receiver.url}/{number}"}} for number in range(3)]
+    site.content["tokens"][0]["on_rotate"] += others
+    receiver.answers = ["hang"] * 4
+    with site.daemon() as process:
+        site.wait_for("the first", lambda: len(receiver.asked) == 1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert len(receiver.asked) == 1
+    assert '"daemon_left_work_behind"' not in site.log()
 
 
 @pytest.mark.parametrize("point", ["consumer.notify:before", "consumer.notify:after"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from provisioner.domain.election import Claim, LeaseRecord
 from provisioner.domain.errors import LeaseConflictError, LeaseGoneError, LeaseRefusedError, LeaseUnavailableError
@@ -50,6 +51,8 @@ class FakeLease:
     def __init__(self, book: LeaseBook | None = None) -> None:
         self.book = book or LeaseBook()
         self.faults = Faults()
+        self.retry_after = timedelta(0)
+        """How long the server asks to be left alone, whenever it gives no answer."""
 
     def read(self) -> LeaseRecord | None:
         """Give what the lease says now."""
@@ -57,7 +60,7 @@ class FakeLease:
         if fault is Fault.REFUSED:
             raise LeaseRefusedError("could not read the lease tests/lease: 403")
         if fault is not None:
-            raise LeaseUnavailableError("could not read the lease tests/lease: no answer")
+            raise LeaseUnavailableError("could not read the lease tests/lease: no answer", retry_after=self.retry_after)
         return self.book.record
 
     def create(self, claim: Claim) -> LeaseRecord:
@@ -99,4 +102,6 @@ class FakeLease:
             record = write()
             if fault is None:
                 return record
-        raise LeaseUnavailableError(f"could not {operation} the lease tests/lease: no answer")
+        raise LeaseUnavailableError(
+            f"could not {operation} the lease tests/lease: no answer", retry_after=self.retry_after
+        )

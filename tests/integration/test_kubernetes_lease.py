@@ -130,6 +130,16 @@ def test_what_is_in_the_way_becomes_one_of_our_errors(
     assert (raised.value.__cause__, raised.value.__context__) == (None, None)
 
 
+def test_how_long_a_server_wants_to_be_left_alone_is_told(server: KubernetesServer, lease: KubernetesLease) -> None:
+    """In seconds; where it does not say, or says it otherwise, nothing."""
+    server.knobs.queues["get"] = [Fault.THROTTLED, Fault.THROTTLED, Fault.BROKEN]
+    for said, asked in (("7", 7), ("Wed, 21 Oct 2026 07:28:00 GMT", 0), ("7", 0)):
+        server.knobs.retry_after = said
+        with pytest.raises(LeaseUnavailableError) as raised:
+            lease.read()
+        assert raised.value.retry_after == timedelta(seconds=asked)
+
+
 def test_a_slow_server_is_given_up_in_time(server: KubernetesServer) -> None:
     """Within the request time-out, although the write took effect."""
     lease, clock = a_lease(timeout=0.6), SystemClock()

@@ -1,8 +1,10 @@
-"""Two candidates, stopped before and after every call: at no moment do two of them lead.
+"""Three candidates, stopped before and after every call: at no moment do two of them lead.
 
 Time is the true one; each process has a clock of its own that began elsewhere and runs faster or slower. A process may
 be stopped for any time at any call, its requests and answers get lost, and its writes land late. Who leads is asked at
 every true moment, as the work of the daemon asks: so a stopped process counts as what it would find on its next step.
+Each has times of its own, as while a new configuration is rolled out; and a process may end, and another one take its
+place.
 """
 
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from greenlet import getcurrent, greenlet
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provisioner.domain.election import Elector, LeaseRecord
+from provisioner.domain.election import Elector, LeaseRecord, Terms
 from provisioner.engine.candidate import Candidate
 from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Fault
@@ -23,6 +25,15 @@ from tests.fakes.lease import FakeLease, LeaseBook, Write
 
 RATES: Final = (0.85, 1.0, 1.15)
 """How fast the clocks run: further apart than any two that are worth the name."""
+TERMS: Final = (
+    Terms(),
+    Terms(
+        lease_duration=timedelta(seconds=30), renew_deadline=timedelta(seconds=20), retry_period=timedelta(seconds=5)
+    ),
+    Terms(lease_duration=timedelta(seconds=6), renew_deadline=timedelta(seconds=4), retry_period=timedelta(seconds=1)),
+)
+"""Shorter and longer ones, a third apart like those by default."""
+THROTTLED: Final = timedelta(seconds=7)
 CALM: Final = timedelta(seconds=60)
 TICK: Final = timedelta(milliseconds=250)
 
@@ -68,11 +79,16 @@ def _stop() -> None:
 class Process:
     """One candidate, run step by step."""
 
-    def __init__(self, name: str, book: LeaseBook, rate: float, began: float) -> None:
+    def __init__(self, name: str, book: LeaseBook, rate: float, began: float, terms: Terms) -> None:
+        self.name, self.terms = name, terms
         self.clock = DrivenClock(rate, began)
         self.lease = StoppedLease(book)
         self.candidate = Candidate(
-            self.lease, Elector(identity=name), clock=self.clock, observe=lambda _: None, changed=lambda _: None
+            self.lease,
+            Elector(identity=name, terms=terms),
+            clock=self.clock,
+            observe=lambda _: None,
+            changed=lambda _: None,
         )
         self._wake_at = began
         self._inside = False
@@ -90,6 +106,10 @@ class Process:
             self._inside, self._wake_at = False, self.clock.monotonic() + pause.total_seconds()
             _stop()
 
+    def end(self) -> None:
+        """Die, wherever it stands."""
+        self._run.throw()
+
 
 @dataclass(frozen=True, slots=True)
 class Happening:
@@ -100,26 +120,34 @@ class Happening:
     fault: Fault | None
     lands: bool
     """Whether writes that are late land now."""
+    throttles: bool = False
+    """Whether a server that gives no answer asks to be left alone."""
+    dies: bool = False
+    """Whether the process dies instead, and another one begins in its place."""
 
 
 HAPPENINGS = st.builds(
     Happening,
-    who=st.integers(0, 1),
-    after=st.sampled_from([0.0, 0.0, 0.0, 0.0, 0.5, 2.0, 2.0, 4.0, 7.9, 9.9, 12.9, 15.1, 60.0]),
-    fault=st.sampled_from([None, None, None, None, Fault.BEFORE, Fault.AFTER, Fault.LATE]),
+    who=st.integers(0, 2),
+    after=st.sampled_from([0.0, 0.0, 0.0, 0.0, 0.5, 2.0, 2.0, 4.0, 7.9, 9.9, 12.9, 15.1, 31.0, 60.0]),
+    fault=st.sampled_from([None, None, None, None, Fault.BEFORE, Fault.REFUSED, Fault.AFTER, Fault.LATE]),
     lands=st.booleans(),
+    throttles=st.booleans(),
+    dies=st.sampled_from([False] * 9 + [True]),
 )
 
 
 class Cluster:
-    """Both processes over one lease."""
+    """All processes over one lease."""
 
-    def __init__(self, rates: tuple[float, float]) -> None:
+    def __init__(self, rates: tuple[float, ...], terms: tuple[Terms, ...] = (Terms(), Terms())) -> None:
         self.book = LeaseBook()
+        began = (5.0, 9e5, 400.0)
         self.processes = [
-            Process(name, self.book, rate, began) for name, rate, began in zip("ab", rates, (5.0, 9e5), strict=True)
+            Process(name, self.book, rate, start, own)
+            for name, rate, start, own in zip("abc", rates, began, terms, strict=False)
         ]
-        self.led = 0
+        self.led, self.died = 0, 0
 
     def pass_by(self, true: timedelta) -> None:
         """Let true time go by for both."""
@@ -139,34 +167,60 @@ class Cluster:
         if happening.lands:
             self.book.deliver()
         process = self.processes[happening.who]
+        if happening.dies:
+            self.replace(process)
+            return
+        process.lease.retry_after = THROTTLED * happening.throttles
         if happening.fault is not None:
             for operation in ("read", "create", "update"):
                 process.lease.faults.queues[operation] = [happening.fault]
         process.step()
         self.check()
 
-    def calm_down(self) -> None:
-        """Let a minute go by in which nothing goes wrong."""
+    def replace(self, process: Process) -> None:
+        """Let a process die, and another one begin with another clock."""
+        self.died += 1
+        process.end()
+        clock, name = process.clock, f"{process.name[0]}{self.died}"
+        another = Process(name, self.book, clock.rate, clock.elapsed / 3, process.terms)
+        self.processes[self.processes.index(process)] = another
+
+    @property
+    def somebody_leads_within(self) -> timedelta:
+        """Give the longest true time, without faults, until one leads."""
+        lease = max(process.terms.lease_duration for process in self.processes)
+        retry = max(process.terms.retry_period for process in self.processes)
+        return (lease + 2 * retry + THROTTLED) / min(RATES) + 2 * TICK
+
+    def calm_down(self, until_led: timedelta | None = None) -> None:
+        """Let a minute go by in which nothing goes wrong; or until somebody leads, which is to be soon enough."""
         for process in self.processes:
             process.lease.faults.queues.clear()
-        for _ in range(CALM // TICK):
+        for _ in range((until_led or CALM) // TICK):
+            if until_led is not None and any(process.candidate.is_leading() for process in self.processes):
+                return
             self.pass_by(TICK)
             for process in self.processes:
                 for _ in range(4):
                     process.step()
                     self.check()
+        assert until_led is None, "nobody leads in time"
 
 
 @settings(max_examples=250, deadline=None)
 @given(
-    rates=st.tuples(st.sampled_from(RATES), st.sampled_from(RATES)),
-    happenings=st.lists(HAPPENINGS, min_size=10, max_size=60),
+    rates=st.tuples(*[st.sampled_from(RATES)] * 3),
+    terms=st.tuples(*[st.sampled_from(TERMS)] * 3),
+    happenings=st.lists(HAPPENINGS, min_size=10, max_size=90),
 )
-def test_never_do_two_lead_and_one_does_after_calm(rates: tuple[float, float], happenings: list[Happening]) -> None:
+def test_never_do_two_lead_and_one_does_after_calm(
+    rates: tuple[float, ...], terms: tuple[Terms, ...], happenings: list[Happening]
+) -> None:
     """Whatever happens in whatever order, with stops of any length and clocks that run apart by a third."""
-    cluster = Cluster(rates)
+    cluster = Cluster(rates, terms)
     for happening in happenings:
         cluster.let(happening)
+    cluster.calm_down(cluster.somebody_leads_within)
     cluster.calm_down()
     assert sum(process.candidate.is_leading() for process in cluster.processes) == 1
 

@@ -95,3 +95,21 @@ def test_work_is_told_a_deadline_after_one_missed_renewal() -> None:
     """And never later than leading ends."""
     assert Terms().overdue_after == timedelta(seconds=4)
     assert Terms(retry_period=timedelta(seconds=9)).overdue_after == timedelta(seconds=10)
+
+
+@pytest.mark.parametrize(
+    ("renewed_at", "asked", "pause"),
+    [
+        pytest.param(None, 1, 1, id="a follower does as it is asked"),
+        pytest.param(None, 3600, 15, id="and looks once a lease's time all the same"),
+        pytest.param(102.0, 1, 1, id="so does a leader"),
+        pytest.param(102.0, 3600, 6, id="that comes back in time to renew once more"),
+        pytest.param(95.0, 3600, 0, id="and is not kept from it at its end"),
+        pytest.param(90.0, 3600, 0, id="nor after that"),
+    ],
+)
+def test_a_server_that_asks_to_be_left_alone_is(renewed_at: float | None, asked: int, pause: int) -> None:
+    """But nobody loses the lease, or a cluster its leader, by a large number."""
+    standing = knows(lease(ME), renewed_at)
+    given = ELECTOR.pause_after(standing, 104.0, timedelta(seconds=asked))
+    assert given == timedelta(seconds=pause)

@@ -1,6 +1,7 @@
 """One candidate over a fake lease, turn by turn."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -269,3 +270,77 @@ def test_the_thread_takes_turns_until_it_leaves() -> None:
     assert not thread.is_alive()
     assert bench.changes == [True, False]
     assert bench.holder() == NOBODY
+
+
+def test_a_throttled_leader_comes_back_when_it_was_asked_to() -> None:
+    """Two renewals are refused with the wish to wait three seconds: it comes three seconds later, and leads on."""
+    bench = Bench()
+    bench.turns(1)
+    bench.lease.retry_after = timedelta(seconds=3)
+    bench.lease.faults.add("update", Fault.BEFORE, Fault.BEFORE)
+    asked: list[float] = []
+    bench.lease.faults.before_call = lambda operation: (
+        asked.append(bench.clock.monotonic()) if operation == "update" else None
+    )
+    bench.turns(12)
+    assert [later - earlier for earlier, later in pairwise(asked[:4])] == pytest.approx([3, 3, 2])
+    assert bench.candidate.is_leading()
+    assert bench.changes == [True]
+
+
+def test_a_server_that_asks_for_an_hour_ends_no_leading() -> None:
+    """The renewal is tried again while there is time for it."""
+    bench = Bench()
+    bench.turns(1)
+    bench.lease.retry_after = timedelta(hours=1)
+    bench.lease.faults.add("update", Fault.BEFORE)
+    bench.turns(12)
+    assert bench.candidate.is_leading()
+    assert bench.changes == [True]
+
+
+def test_a_renewal_that_lands_in_the_middle_of_a_release_does_not_keep_the_lease() -> None:
+    """The release is refused then; a second look says that it is still ours."""
+    bench = Bench()
+    bench.turns(2)
+    bench.lease.faults.add("update", Fault.LATE)
+    bench.turns(1)
+
+    def land(operation: str) -> None:
+        if operation == "update":
+            bench.lease.book.deliver()
+
+    bench.lease.faults.before_call = land
+    bench.candidate.leave()
+    assert bench.holder() == NOBODY
+    assert bench.said(events.LeadershipReleased)
+
+
+@pytest.mark.parametrize("held_by", [None, OTHER, NOBODY])
+@pytest.mark.parametrize("asked_at", range(1, 9))
+def test_who_is_asked_to_leave_stops_at_whichever_call_and_releases_what_it_holds(
+    asked_at: int, held_by: str | None
+) -> None:
+    """Nothing is written after that but the release; what another one holds stays as it is."""
+    bench = Bench()
+    if held_by is not None:
+        bench.lease.book.put(Claim(holder=held_by, duration=FIFTEEN, transitions=1))
+    calls: list[str] = []
+
+    def asked(operation: str) -> None:
+        calls.append(operation)
+        if len(calls) == asked_at:
+            bench.candidate._leave.set()
+
+    bench.lease.faults.before_call = asked
+    while not bench.candidate._leave.is_set():
+        bench.clock.advance(bench.candidate.turn())
+        if held_by == OTHER:
+            bench.other_holds()
+    holds, before = bench.holder() == ME, len(calls)
+    assert before == asked_at
+    bench.candidate.leave()
+    assert calls[before:] == (["read", "update"] if holds else ["read"])
+    assert bench.holder() in ({NOBODY} if holds else {held_by})
+    assert bool(bench.said(events.LeadershipReleased)) == holds
+    assert not bench.candidate.is_leading()

@@ -6,7 +6,7 @@
 {{- $lines = append $lines "config.instance is missing: a name for this deployment, part of the mark on every token\n      instance: prod-eu" -}}
 {{- end -}}
 {{- if not $config.issuers -}}
-{{- $lines = append $lines "config.issuers is missing: at least one InfluxDB that issues tokens\n      issuers:\n        cluster-a: {type: influxctl, config: /var/run/secrets/influxctl/config.toml}" -}}
+{{- $lines = append $lines "config.issuers is missing: at least one InfluxDB that issues tokens; secretMounts mounts what it is called with\n      issuers:\n        core: {type: influxdb3, url: \"https://influxdb3:8181\", auth: {file: /var/run/secrets/influxdb3/token}}" -}}
 {{- end -}}
 {{- if not $config.stores -}}
 {{- $lines = append $lines "config.stores is missing: at least one place that tokens are written to\n      stores:\n        vault: {type: vault, address: \"https://vault:8200\", auth: {method: kubernetes, role: provisioner}}" -}}
