@@ -1,5 +1,6 @@
 """Rotation by hand in this process: the desk of a daemon without the daemon, so that it is followed just as live."""
 
+import signal
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ from provisioner.domain.by_hand import Wish
 from provisioner.domain.errors import ConfigurationError
 
 FINISH_WITHIN: Final = timedelta(seconds=20)
-"""After Ctrl-C, what is in flight is given that long, as by the daemon."""
+"""After Ctrl-C or SIGTERM, what is in flight is given that long, as by the daemon."""
 Row = Mapping[str, Any]
 
 
@@ -61,10 +62,13 @@ def rotate_here(names: Iterable[str], labels: Mapping[str, str], wish: Wish, con
             seen = [desk.get(each.id) or each for each in asked]
             return [Rotation.of(each).model_dump(mode="json") for each in seen]
 
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             asked = desk.ask(dict.fromkeys(chosen), wish)
             return follow(look(), look, screen, clock, tells_lines=False)
         except KeyboardInterrupt:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)  # who asks again is in a hurry: what is left over is swept
             finish_by.append(clock.monotonic() + FINISH_WITHIN.total_seconds())
             request_id, seconds = wish.request_id, FINISH_WITHIN.seconds
             render.say_warning(

@@ -75,12 +75,13 @@ def test_what_goes_wrong_is_said_above_the_phases(site: Site) -> None:
     assert "create failed" in seen[seen.rindex(SHOWN) :]
 
 
-def test_an_interrupt_lets_what_is_in_flight_end(site: Site) -> None:
-    """Ctrl-C in the middle of a rotation: it is finished, and said how to ask for it again."""
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_lets_what_is_in_flight_end(site: Site, how: signal.Signals) -> None:
+    """Ctrl-C or a Job's end in the middle of a rotation: it is finished, and said how to ask for it again."""
     site.cluster.set(latency=1)
     with typed(site, "rotate", "one", "--direct", "--request-id", "change-1") as command:
         site.wait_for("the create", lambda: "create" in command.seen())
-        command.process.send_signal(signal.SIGINT)
+        command.process.send_signal(how)
         assert command.wait() != 0
     assert "change-1" in command.seen()
     assert "Traceback" not in command.seen()
