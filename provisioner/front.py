@@ -172,8 +172,10 @@ class Front:
 
     def health(self) -> Facts:
         """See the Protocol. A process that leaves is well: it has a deadline of its own."""
-        beating = self._owner.is_beating() or self._owner.is_leaving()
-        return Facts(ok=beating, facts={"scheduler_beats": beating})
+        leaving = self._owner.is_leaving()
+        beating = self._owner.is_beating() or leaving
+        serving = all(listener.is_serving() for listener in self._listeners) or leaving
+        return Facts(ok=beating and serving, facts={"scheduler_beats": beating, "listeners_serve": serving})
 
     def readiness(self) -> Facts:
         """See the Protocol. Once ready it stays so until it leaves: a new leader has not looked at anything yet."""

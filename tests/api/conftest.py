@@ -22,6 +22,7 @@ class Served:
     """Clients of both listeners, and what is behind them."""
 
     view: FakeView
+    listeners: tuple[Listener, Listener]
     url: str
     tcp: httpx.Client
     unix: httpx.Client
@@ -43,16 +44,16 @@ def listening(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     path = tmp_path_factory.mktemp("api") / "admin.sock"
     view = FakeView()
     opened = open_tcp("127.0.0.1", 0)
-    listeners = [
+    listeners = (
         Listener(opened, lambda: create_app(view, via=HTTP)),
         Listener(open_unix(path), lambda: create_app(view, via=SOCKET)),
-    ]
+    )
     for listener in listeners:
         listener.start()
     url = f"http://{opened.where}"
     transport = httpx.HTTPTransport(uds=str(path))
     with httpx.Client(base_url=url, timeout=20) as tcp, httpx.Client(base_url="http://d", transport=transport) as unix:
-        yield Served(view, url, tcp, unix, path)
+        yield Served(view, listeners, url, tcp, unix, path)
     for listener in listeners:
         listener.close()
     view.desk.close()
