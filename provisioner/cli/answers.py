@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -45,6 +46,7 @@ class _Rotations(_Part):
     rotations: list[_Rotation]
 
 
+_DEEPEST: Final = 20
 _ANSWER: Final = TypeAdapter(_Rotations)
 
 
@@ -57,11 +59,30 @@ class Refusal:
 
 
 def parsed(body: bytes) -> object:
-    """Give what stands in JSON; None where it is none."""
+    """Give what stands in JSON; None where it is none, or one more deeply nested than any answer of ours."""
     try:
-        return json.loads(body)
+        content = json.loads(body)
     except (ValueError, RecursionError):
         return None
+    return None if is_deep(content) else content
+
+
+def is_deep(content: object) -> bool:
+    """Tell whether something in it lies deeper than in any answer of ours."""
+    level = [content]
+    for _ in range(_DEEPEST):
+        inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
+        level = [each for one in inner for each in one]
+    return bool(level)
+
+
+def have_zones(value: object) -> bool:
+    """Tell whether each moment in it is one, wherever it is read."""
+    if isinstance(value, datetime):
+        return value.tzinfo is not None
+    if isinstance(value, dict):
+        return all(map(have_zones, value.values()))
+    return not isinstance(value, list | tuple) or all(map(have_zones, value))
 
 
 def texts_in(content: object) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The commands that change nothing: plan, status, explain, check, schema."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -104,6 +104,8 @@ def _of_daemon(reach: Reach, names: list[str]) -> tuple[str, tuple[TokenStatus, 
     """Ask a daemon for what it has seen last."""
     from pydantic import TypeAdapter, ValidationError
 
+    from provisioner.cli.answers import have_zones
+
     try:
         with reach:
             instance, tokens = reach.standings()
@@ -114,7 +116,7 @@ def _of_daemon(reach: Reach, names: list[str]) -> tuple[str, tuple[TokenStatus, 
         told = TypeAdapter(tuple[TokenStatus, ...]).validate_python(tokens)
     except ValidationError:
         told = None
-    if told is None:
+    if told is None or not all(have_zones(asdict(each)) for each in told):
         raise DaemonRefusedError(f"what {reach.where} tells of its tokens is not understood: is it of another release?")
     unknown = [name for name in names if name not in {each.name for each in told}]
     if unknown:

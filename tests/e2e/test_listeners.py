@@ -105,16 +105,19 @@ def test_a_listener_that_a_bug_ends_is_told_of_by_the_other_and_begun_anew(site:
             stderr=file,
         ) as process,
     ):
-        with clients(site) as (tcp, unix):
-            assert facts(tcp) == facts(unix) == (200, {"scheduler_beats": True, "listeners_serve": True})
-            broken.touch()
-            told = (503, {"scheduler_beats": True, "listeners_serve": False})
-            site.wait_for("the other's word", lambda: facts(unix) == told)
-            assert site.run("rotate", "telegraf").status == 0
-            broken.unlink()
-            site.wait_for("both", lambda: facts(tcp)[0] == facts(unix)[0] == 200)
-        process.terminate()
-        assert process.wait(30) == 0
+        try:
+            with clients(site) as (tcp, unix):
+                assert facts(tcp) == facts(unix) == (200, {"scheduler_beats": True, "listeners_serve": True})
+                broken.touch()
+                told = (503, {"scheduler_beats": True, "listeners_serve": False})
+                site.wait_for("the other's word", lambda: facts(unix) == told)
+                assert site.run("rotate", "telegraf").status == 0
+                broken.unlink()
+                site.wait_for("both", lambda: facts(tcp)[0] == facts(unix)[0] == 200)
+            process.terminate()
+            assert process.wait(30) == 0
+        finally:
+            process.kill()
     ended = logged(site, "api_ended")
     assert "KeyError at" in ended[0]["error"]
     assert "hidden" not in site.log()

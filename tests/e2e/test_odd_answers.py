@@ -13,8 +13,11 @@ from typing import Any, Final
 import pytest
 import trustme
 
+from provisioner.api.models import TokenAnswer
+from provisioner.api.view import Standing
 from provisioner.cli.reach import AnswerLostError, over_http
 from tests.fakes.scripted_server import Asked, Reply, ScriptedServer, always, reply
+from tests.fakes.view import a_status
 from tests.leaks.search import assert_untold, everything_about
 from tests.site import ZYGOTES, Ran
 
@@ -149,18 +152,21 @@ ODD: Final[Mapping[str, Odd]] = {
 }
 
 
-def rotate(folder: Path, *arguments: str) -> Ran:
+ROTATE: Final = ("rotate", "telegraf", "--request-id", REQUEST)
+
+
+def rotate(folder: Path, *arguments: str, command: tuple[str, ...] = ROTATE) -> Ran:
     """Run the command."""
     output = folder / "out"
-    given = ("rotate", "telegraf", "--request-id", REQUEST, *arguments)
+    given = (*command, *arguments)
     status = ZYGOTES.run(*given, output=output, environment={"PATH": os.defpath}, timeout=60)
     return Ran(status=status, output=output.read_text(), errors=output.with_suffix(".err").read_text())
 
 
-def asked_over_http(folder: Path, url: str, *arguments: str) -> Ran:
+def asked_over_http(folder: Path, url: str, *arguments: str, command: tuple[str, ...] = ROTATE) -> Ran:
     """The same, with the token in a file."""
     (folder / "token").write_text(f"{TOKEN}\n")
-    return rotate(folder, "--server", url, "--token-file", str(folder / "token"), *arguments)
+    return rotate(folder, "--server", url, "--token-file", str(folder / "token"), *arguments, command=command)
 
 
 def is_plain(ran: Ran) -> bool:
@@ -240,6 +246,44 @@ def test_who_goes_away_while_followed_has_taken_it(tmp_path: Path, then: Callabl
     assert said in flat(ran.errors)
     assert f"the request was taken: say it again with --request-id {REQUEST}" in flat(ran.errors)
     assert is_plain(ran)
+
+
+def a_standing(**changes: Any) -> dict[str, Any]:
+    """Give where a token stands as a daemon tells it."""
+    return TokenAnswer.of(Standing(status=a_status("telegraf"), seen_at=None)).model_dump(mode="json") | changes
+
+
+STANDINGS: Final[Mapping[str, tuple[object, int, str]]] = {
+    "HTML": (HTML, NOBODY, STRANGER),
+    "no list": ({"instance": "prod", "tokens": {}}, NOBODY, STRANGER),
+    "numbers": ({"instance": "prod", "tokens": [1]}, REFUSED, "is not understood"),
+    "a state that is none": ({"tokens": [a_standing(state="perhaps")]}, REFUSED, "is not understood"),
+    "a time of no zone": ({"tokens": [a_standing(expires_at="2026-11-29T03:00:00")]}, REFUSED, "is not understood"),
+    "destinations of no kind": ({"tokens": [a_standing(destinations=[1])]}, REFUSED, "is not understood"),
+    "deep": ({"tokens": [json.loads("[" * 300 + "]" * 300)]}, NOBODY, STRANGER),
+    "the token": ({"instance": TOKEN, "tokens": []}, REFUSED, "repeats the token it was sent"),
+}
+
+
+@pytest.mark.parametrize("what", STANDINGS)
+def test_status_believes_no_odd_answer_either(tmp_path: Path, what: str) -> None:
+    """The same errors, and nothing is shown."""
+    answer, status, said = STANDINGS[what]
+    with ScriptedServer(always(reply(200, answer))) as server:
+        ran = asked_over_http(tmp_path, server.url, command=("status",))
+    assert ran.status == status, ran.errors
+    assert said in flat(ran.errors)
+    assert server.url in flat(ran.errors)
+    assert is_plain(ran)
+    assert_untold(TOKEN, ran.errors, ran.output)
+
+
+def test_status_shows_what_a_daemon_tells(tmp_path: Path) -> None:
+    """Else that would prove nothing."""
+    with ScriptedServer(always(reply(200, {"instance": "prod\x1b[2J", "tokens": [a_standing()]}))) as server:
+        ran = asked_over_http(tmp_path, server.url, command=("status",))
+    assert "telegraf" in ran.output
+    assert "\x1b" not in ran.output
 
 
 def test_plain_where_tls_is_spoken_and_the_other_way_round(tmp_path: Path) -> None:
