@@ -110,14 +110,19 @@ class PodEvents:
             if send is None:
                 continue
             client = client or _client()
-            if client is None or not _sent(client, send):
+            failure = None if client is None else _failure_of(client, send)
+            if client is None or failure is not None:
                 self.dropped += 1
+            if client is not None and failure is not None and failure.is_stale:
+                client.close()
+                client = None
         if client is not None:
             client.close()
 
 
-def _sent(client: "Client", send: Callable[["Client"], object]) -> bool:
-    return not isinstance(ask("could not create an event", lambda: send(client)), Failure)
+def _failure_of(client: "Client", send: Callable[["Client"], object]) -> Failure | None:
+    answer = ask("could not create an event", lambda: send(client), patience=_TIMEOUT)
+    return answer if isinstance(answer, Failure) else None
 
 
 def _client() -> "Client | None":

@@ -1,6 +1,7 @@
 """Serves a simulated HTTP API on a free loopback port, on a thread of this process."""
 
 from datetime import timedelta
+from pathlib import Path
 from threading import Thread
 from types import TracebackType
 from typing import Any, Self
@@ -16,8 +17,9 @@ _PAUSE = timedelta(milliseconds=10)
 class LoopbackServer:
     """Serves an ASGI application while the context lasts; may be entered again, on the same port."""
 
-    def __init__(self, what: str) -> None:
-        """Choose a port; nothing listens yet. ``what`` names it in errors."""
+    def __init__(self, what: str, *, certificate: Path | None = None, key: Path | None = None) -> None:
+        """Choose a port; nothing listens yet. ``what`` names it in errors; with a certificate it speaks TLS."""
+        self.certificate, self.key = certificate, key
         self._what = what
         self.port = free_port()
         self._server: Any = None
@@ -46,6 +48,8 @@ class LoopbackServer:
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=1,
+            ssl_certfile=self.certificate,
+            ssl_keyfile=self.key,
         )
         self._server = uvicorn.Server(config)
         self._server.install_signal_handlers = lambda: None

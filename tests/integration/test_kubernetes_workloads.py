@@ -180,10 +180,11 @@ def test_what_is_in_the_way_becomes_one_of_our_errors(
         assert (raised.value.__cause__, raised.value.__context__) == (None, None)
 
 
-def test_a_slow_server_is_given_up_in_time(server: KubernetesServer) -> None:
+@pytest.mark.parametrize("fault", [Fault.SLOW_BEFORE, Fault.TRICKLING])
+def test_a_slow_server_is_given_up_in_time(server: KubernetesServer, fault: Fault) -> None:
     """And serves the next request, when it can."""
     workloads = KubernetesWorkloads(request_timeout=timedelta(seconds=0.6))
-    server.knobs.queues["get"] = [Fault.SLOW_BEFORE]
+    server.knobs.queues["get"] = [fault]
     with pytest.raises(WorkloadsUnavailableError, match="no answer"):
         workloads.read(DEPLOYMENT, OWNER)
     assert workloads.read(DEPLOYMENT, OWNER) is not None
