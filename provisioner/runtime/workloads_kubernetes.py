@@ -187,11 +187,13 @@ def _numbers(kind: WorkloadKind, found: Any) -> Numbers:  # noqa: ANN401  # one 
             available=count("readyReplicas"),
             old_revision=getattr(status, "currentRevision", None) or "",
             new_revision=getattr(status, "updateRevision", None) or "",
+            partition=_partition(spec.updateStrategy),
         )
     stopped = [each.reason or "" for each in getattr(status, "conditions", None) or [] if _has_stopped(each)]
     return replace(
         pods,
         available=count("availableReplicas"),
+        ending=count("terminatingReplicas"),
         progressing_reason=next(iter(stopped), ""),
         is_paused=bool(spec.paused),
     )
@@ -199,6 +201,11 @@ def _numbers(kind: WorkloadKind, found: Any) -> Numbers:  # noqa: ANN401  # one 
 
 def _has_stopped(condition: Any) -> bool:  # noqa: ANN401  # lightkube's
     return bool(condition.type == "Progressing" and condition.status == "False")
+
+
+def _partition(strategy: Any) -> int:  # noqa: ANN401  # lightkube's
+    rolling = strategy.rollingUpdate if strategy is not None else None
+    return int(rolling.partition or 0) if rolling is not None else 0
 
 
 def _strategy(strategy: Any) -> str | None:  # noqa: ANN401  # lightkube's, of two kinds
