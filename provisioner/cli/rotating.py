@@ -99,7 +99,7 @@ def rotate(
     if direct:
         rows = rotate_here(order.names, order.labels, order.wish, order.config)
     else:
-        way_there = over_http(server, token_file, ca_cert) if server else _through(socket, order.config)
+        way_there = over_http(server, token_file, ca_cert) if server is not None else _through(socket, order.config)
         rows = _through_daemon(order, way_there, wait=wait)
     _show(order, [{**row, "done": row["state"] == "done"} for row in rows])
     if any(row["state"] == "failed" for row in rows):
