@@ -73,7 +73,7 @@ def opened(
     clock = clock or SystemClock()
     observe: Observer = observers or Observers(LogObserver(), *([watch] if watch is not None else []))
     with ExitStack() as stack:
-        about_our_pod = _about_our_pod(stack, clock) if logs else None
+        about_our_pod = _about_our_pod(stack, clock, observe) if logs else None
         observe = observe if about_our_pod is None else Observers(observe, about_our_pod)
         world = _world(settings, stack, observe, clock)
         world = replace(world, finish_by=finish_by, leads_until=leads_until, may_act=may_act, may_begin=may_begin)
@@ -91,7 +91,7 @@ def opened(
         yield Application(settings=settings, settings_path=path, world=world, service=service)
 
 
-def _about_our_pod(stack: ExitStack, clock: Clock) -> Observer | None:
+def _about_our_pod(stack: ExitStack, clock: Clock, observe: Observer) -> Observer | None:
     """Give what tells Events about the pod that this is, if it is one."""
     from provisioner.settings.pod import pod
 
@@ -101,7 +101,8 @@ def _about_our_pod(stack: ExitStack, clock: Clock) -> Observer | None:
     from provisioner.runtime.pod_events import PodEvents
     from provisioner.telemetry.pod_observer import PodObserver
 
-    told = stack.enter_context(closing(PodEvents(name=ours.name, namespace=ours.namespace, uid=ours.uid, clock=clock)))
+    told = PodEvents(name=ours.name, namespace=ours.namespace, uid=ours.uid, clock=clock, observe=observe)
+    stack.enter_context(closing(told))
     return PodObserver(told.put, clock)
 
 

@@ -346,6 +346,15 @@ class LeaseRefused:
     """In a row."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodEventsDropped:
+    """Kubernetes Events about our own pod were not sent; told of the first, and then once an hour at most."""
+
+    error: str
+    dropped: int
+    """Since this process, or its present configuration, began."""
+
+
 Event = (
     Decided
     | RotationStarted
@@ -381,4 +390,5 @@ Event = (
     | LeaderSeen
     | LeaseUnreachable
     | LeaseRefused
+    | PodEventsDropped
 )

@@ -21,8 +21,10 @@ class Numbers:
     """Pods that there are to be."""
     total: int = 0
     """Pods that there are, of any template; DaemonSets do not say."""
+    ending: int = 0
+    """Pods, of any template, that were told to end and have not: of a Deployment, since Kubernetes 1.35."""
     updated: int = 0
-    """Of these, the ones of the present template."""
+    """Of all that there are, the ones of the present template."""
     available: int = 0
     """Pods that are ready for use."""
     progressing_reason: str = ""
@@ -31,6 +33,8 @@ class Numbers:
     old_revision: str = ""
     new_revision: str = ""
     """Of a StatefulSet."""
+    partition: int = 0
+    """The pods of a StatefulSet below that number are left as they are."""
     on_delete: bool = False
     """Whether pods are replaced only when somebody deletes them."""
 
@@ -42,13 +46,23 @@ def progress_of(kind: WorkloadKind, numbers: Numbers) -> tuple[Progress, str]:
     missing = _missing(kind, numbers)
     if missing is None:
         return Progress.COMPLETE, f"all {numbers.desired} pods are new and available"
-    if numbers.progressing_reason == DEADLINE_EXCEEDED:
-        return Progress.STALLED, f"its progress deadline has passed: {missing}"
-    if numbers.is_paused:
-        return Progress.STALLED, f"it is paused: {missing}"
+    stuck = _stuck(numbers)
+    if stuck is not None:
+        return Progress.STALLED, f"{stuck}: {missing}"
     if numbers.on_delete:
         return Progress.UNDER_WAY, f"{missing}; its strategy is OnDelete, so somebody has to delete the old pods"
     return Progress.UNDER_WAY, missing
+
+
+def _stuck(numbers: Numbers) -> str | None:
+    """Say why its controller does no more, or None."""
+    if numbers.progressing_reason == DEADLINE_EXCEEDED:
+        return "its progress deadline has passed"
+    if numbers.is_paused:
+        return "it is paused"
+    if not numbers.on_delete and numbers.desired > numbers.updated >= numbers.desired - numbers.partition:
+        return f"its partition is {numbers.partition}, below which pods stay as they are"
+    return None
 
 
 def _missing(kind: WorkloadKind, numbers: Numbers) -> str | None:
@@ -59,6 +73,8 @@ def _missing(kind: WorkloadKind, numbers: Numbers) -> str | None:
         return f"{numbers.total - numbers.updated} old pods are to end"
     if numbers.available < numbers.desired:
         return f"{numbers.available} of {numbers.desired} pods are available"
+    if numbers.ending:
+        return f"{numbers.ending} pods have been told to end and have not yet"
     if kind is WorkloadKind.STATEFUL_SET and not numbers.on_delete and numbers.old_revision != numbers.new_revision:
         return "its new revision is not the current one yet"
     return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, assert_never
 
 from provisioner.domain.election import NOBODY, Claim, LeaseRecord
 from provisioner.domain.errors import (
+    ConfigurationError,
     LeaseConflictError,
     LeaseGoneError,
     LeaseRefusedError,
@@ -102,6 +103,13 @@ class KubernetesLease:
         """Let go of connections."""
         self._client.close()
 
+    def _connect_anew(self) -> None:
+        """Read again who we are and whom to trust: that may have been replaced since we began."""
+        before = self._client
+        with suppress(ConfigurationError):
+            self._client = _client(self._timeout)
+            before.close()
+
     def _fill(self, lease: "Lease", claim: Claim) -> None:
         """Write the claim into the object; the moments in it are for people, no elector goes by them."""
         from lightkube.models.coordination_v1 import LeaseSpec
@@ -134,8 +142,10 @@ class KubernetesLease:
 
     def _asked(self, verb: str, call: Callable[[], T]) -> T:
         """Make one request; its error is raised outside the handler, because the client's may hold the token."""
-        answer = ask(f"could not {verb} the lease {self.name}", call)
+        answer = ask(f"could not {verb} the lease {self.name}", call, patience=self._timeout)
         if isinstance(answer, Failure):
+            if answer.is_stale:
+                self._connect_anew()
             raise _error(answer)
         return answer
 

@@ -1,17 +1,20 @@
 """Kubernetes Events (``events.k8s.io/v1``) about our own pod, sent on a thread of their own.
 
-Whoever puts one in never waits: where the queue is full, or the API server does not take it, it is dropped and counted.
+Whoever puts one in never waits: where the queue is full, or the API server does not take it, it is dropped and counted,
+which is told now and then.
 """
 
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from queue import Empty, Full, Queue
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Final, Protocol
 
+from provisioner.domain import events
 from provisioner.domain.errors import ConfigurationError
 from provisioner.ports.clock import Clock
+from provisioner.ports.observer import Observer
 from provisioner.runtime.kubernetes_client import MANAGER, Failure, ask, connected
 
 if TYPE_CHECKING:
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from lightkube.resources.events_v1 import Event as KubernetesEvent
 
 MOST_WAITING: Final = 256
+AGAIN_AFTER: Final = timedelta(hours=1)
 _TIMEOUT: Final = timedelta(seconds=5)
 _LEAVE_WITHIN: Final = timedelta(seconds=2)
 _WAKE_EVERY: Final = 0.5
@@ -49,9 +53,20 @@ class Note(Protocol):
 class PodEvents:
     """Sends notes about one pod; ``put`` may be called from any thread."""
 
-    def __init__(self, *, name: str, namespace: str, uid: str, clock: Clock, waiting: int = MOST_WAITING) -> None:
-        """Take which pod; nothing is connected before the first note."""
+    def __init__(
+        self,
+        *,
+        name: str,
+        namespace: str,
+        uid: str,
+        clock: Clock,
+        observe: Observer = lambda _: None,
+        waiting: int = MOST_WAITING,
+    ) -> None:
+        """Take which pod, and who is told of what is dropped; nothing is connected before the first note."""
         self._name, self._namespace, self._uid, self._clock = name, namespace, uid, clock
+        self._observe, self._lock = observe, Lock()
+        self._told_at: float | None = None
         self._queue: Queue[Callable[[Client], object] | None] = Queue(maxsize=waiting)
         self._leaving = Event()
         self.dropped = 0
@@ -70,7 +85,17 @@ class PodEvents:
         try:
             self._queue.put_nowait(send)
         except Full:
+            self._drop("more is to be told than the API server takes")
+
+    def _drop(self, why: str) -> None:
+        """Count one that is not sent; tell of the first, and then once an hour at most."""
+        now = self._clock.monotonic()
+        with self._lock:
             self.dropped += 1
+            if self._told_at is not None and now - self._told_at < AGAIN_AFTER.total_seconds():
+                return
+            self._told_at, dropped = now, self.dropped
+        self._observe(events.PodEventsDropped(error=why, dropped=dropped))
 
     def _event(self, note: Note, moment: datetime) -> "KubernetesEvent":
         from lightkube.models.core_v1 import ObjectReference
@@ -109,19 +134,26 @@ class PodEvents:
                 continue
             if send is None:
                 continue
-            client = client or _client()
-            if client is None or not _sent(client, send):
-                self.dropped += 1
+            try:
+                client = client or _client()
+            except ConfigurationError as error:  # whatever it is, it is no trouble of a rotation
+                self._drop(str(error))
+                continue
+            failure = _failure_of(client, send)
+            if failure is None:
+                continue
+            self._drop(failure.text)
+            if failure.is_stale:
+                client.close()
+                client = None
         if client is not None:
             client.close()
 
 
-def _sent(client: "Client", send: Callable[["Client"], object]) -> bool:
-    return not isinstance(ask("could not create an event", lambda: send(client)), Failure)
+def _failure_of(client: "Client", send: Callable[["Client"], object]) -> Failure | None:
+    answer = ask("could not create an event", lambda: send(client), patience=_TIMEOUT)
+    return answer if isinstance(answer, Failure) else None
 
 
-def _client() -> "Client | None":
-    try:
-        return connected(_TIMEOUT, wanted="events are told about the pod", otherwise="unset POD_NAME")
-    except ConfigurationError:
-        return None  # whatever it is, it is no trouble of a rotation
+def _client() -> "Client":
+    return connected(_TIMEOUT, wanted="events are told about the pod", otherwise="unset POD_NAME")

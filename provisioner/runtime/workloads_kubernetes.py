@@ -52,12 +52,19 @@ class KubernetesWorkloads:
         found = ask(
             f"could not read {workload}",
             lambda: client.get(_resource(workload.kind), workload.name, namespace=_namespace(client, workload)),
+            patience=self._timeout,
         )
         if isinstance(found, Failure):
+            if found.is_stale:
+                self._forget(client)
             if found.status == HTTPStatus.NOT_FOUND:
                 return None
             raise _error(found)
-        told = ask(f"could not read {workload}", lambda: _rollout(workload.kind, found, annotation_of(owner)))
+        told = ask(
+            f"could not read {workload}",
+            lambda: _rollout(workload.kind, found, annotation_of(owner)),
+            patience=self._timeout,
+        )
         if isinstance(told, Failure):
             raise _error(told)
         return told
@@ -68,14 +75,15 @@ class KubernetesWorkloads:
             RESTARTED_AT: rfc3339(whole_seconds(record.stored_at)),
             annotation_of(record.owner): record.rotation_id,
         }
-        _patch(self._connected(), "restart", workload, annotations)
+        _patch(self._connected(), "restart", workload, annotations, self._timeout)
 
     def check(self, workload: Workload, owner: Owner) -> None:
         """See the port: the server is asked to try a patch, and to keep nothing of it."""
         if self.read(workload, owner) is None:
             raise WorkloadGoneError(f"{workload} is not there: create it, or take it out of on_rotate")
         with closing(self._connect(dry_run=True)) as trying:
-            _patch(trying, "patch", workload, {annotation_of(owner): "00000000-0000-4000-8000-000000000000"})
+            nothing = {annotation_of(owner): "00000000-0000-4000-8000-000000000000"}
+            _patch(trying, "patch", workload, nothing, self._timeout)
 
     def close(self) -> None:
         """Let go of connections."""
@@ -83,6 +91,11 @@ class KubernetesWorkloads:
             client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _forget(self, client: "Client") -> None:
+        """Let the next call read again who we are and whom to trust; others may be using this client yet."""
+        with self._lock:
+            self._client = None if self._client is client else self._client
 
     def _connected(self) -> "Client":
         with self._lock:
@@ -99,13 +112,16 @@ class KubernetesWorkloads:
         )
 
 
-def _patch(client: "Client", verb: str, workload: Workload, annotations: Mapping[str, str]) -> None:
+def _patch(
+    client: "Client", verb: str, workload: Workload, annotations: Mapping[str, str], patience: timedelta
+) -> None:
     """Merge annotations into the pod template."""
     change: dict[str, Any] = {"spec": {"template": {"metadata": {"annotations": dict(annotations)}}}}
     namespace = _namespace(client, workload)
     done = ask(
         f"could not {verb} {workload}",
         lambda: client.patch(_resource(workload.kind), workload.name, change, namespace=namespace),
+        patience=patience,
     )
     if isinstance(done, Failure):
         raise _error(done)
@@ -171,11 +187,13 @@ def _numbers(kind: WorkloadKind, found: Any) -> Numbers:  # noqa: ANN401  # one 
             available=count("readyReplicas"),
             old_revision=getattr(status, "currentRevision", None) or "",
             new_revision=getattr(status, "updateRevision", None) or "",
+            partition=_partition(spec.updateStrategy),
         )
     stopped = [each.reason or "" for each in getattr(status, "conditions", None) or [] if _has_stopped(each)]
     return replace(
         pods,
         available=count("availableReplicas"),
+        ending=count("terminatingReplicas"),
         progressing_reason=next(iter(stopped), ""),
         is_paused=bool(spec.paused),
     )
@@ -183,6 +201,11 @@ def _numbers(kind: WorkloadKind, found: Any) -> Numbers:  # noqa: ANN401  # one 
 
 def _has_stopped(condition: Any) -> bool:  # noqa: ANN401  # lightkube's
     return bool(condition.type == "Progressing" and condition.status == "False")
+
+
+def _partition(strategy: Any) -> int:  # noqa: ANN401  # lightkube's
+    rolling = strategy.rollingUpdate if strategy is not None else None
+    return int(rolling.partition or 0) if rolling is not None else 0
 
 
 def _strategy(strategy: Any) -> str | None:  # noqa: ANN401  # lightkube's, of two kinds

@@ -218,10 +218,12 @@ class Kubernetes:
             self._objects[key]["status"] = status_of_rollout(key.kind, created, updated=replicas, of=replicas)
             return self._put(key, self._objects[key])
 
-    def progress(self, key: Key, *, updated: int, available: int | None = None, stalled: bool = False) -> Object:
+    def progress(
+        self, key: Key, *, updated: int, available: int | None = None, stalled: bool = False, ending: int = 0
+    ) -> Object:
         """Let a roll-out come that far: so many pods of the new template, of which so many are available.
 
-        ``stalled``: a Deployment says that its progress deadline has passed.
+        ``stalled``: a Deployment says that its progress deadline has passed; ``ending``: so many of its pods are.
         """
         with self._lock:
             found = self._found(key)
@@ -229,6 +231,8 @@ class Kubernetes:
             found["status"] = status_of_rollout(
                 key.kind, found, updated=updated, of=of, available=available, stalled=stalled
             )
+            if key.kind.name == "Deployment":
+                found["status"]["terminatingReplicas"] = ending
             return self._put(key, found)
 
     def change(self, key: Key, by: Callable[[Object], None]) -> Object:

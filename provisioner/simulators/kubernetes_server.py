@@ -4,7 +4,7 @@ Whoever holds the ``token`` is the ServiceAccount ``provisioner``. ``kubeconfig`
 which a real client in another process finds the server.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,6 +25,8 @@ NAMESPACE: Final = "influx"
 ACCOUNT: Final = "provisioner"
 ANY: Final = "*"
 _PATCHES: Final = frozenset({"application/strategic-merge-patch+json", "application/merge-patch+json"})
+_TRICKLE: Final = 0.05
+"""Seconds from one byte to the next."""
 _MALFORMED: Final = "couldn't get version/kind; json parse error"
 
 
@@ -38,6 +40,7 @@ class Fault(StrEnum):
     GONE = "410"
     THROTTLED = "429, with Retry-After"
     BROKEN = "500"
+    TRICKLING = "the effect, and an answer byte by byte that never ends"
     GARBLED = "the effect, and an answer that cannot be read"
     PAGE = "a page of somebody between"
 
@@ -102,15 +105,16 @@ class Answer:
     kind: str = "application/json"
     breaks: bool = False
     """The connection ends before the answer does."""
+    trickles: bool = False
+    """Spaces come before the answer, one after another."""
 
 
 class KubernetesServer(LoopbackServer):
     """Serves on a free loopback port, on a thread of this process, while the context lasts."""
 
-    def __init__(self, clock: Clock | None = None, *, certificate: Path | None = None) -> None:
+    def __init__(self, clock: Clock | None = None, *, certificate: Path | None = None, key: Path | None = None) -> None:
         """Begin with an empty cluster in which the account may do everything; with a certificate it speaks TLS."""
-        super().__init__("the simulated Kubernetes API server", certificate=certificate)
-        self._scheme = "http" if certificate is None else "https"
+        super().__init__("the simulated Kubernetes API server", certificate=certificate, key=key)
         self.cluster = Kubernetes(clock=clock or SystemClock())
         self.knobs = Knobs()
         self.token = f"sa-{token_hex(16)}"
@@ -124,7 +128,7 @@ class KubernetesServer(LoopbackServer):
     @property
     def url(self) -> str:
         """Where it is."""
-        return f"{self._scheme}://127.0.0.1:{self.port}"
+        return f"{'https' if self.certificate else 'http'}://127.0.0.1:{self.port}"
 
     def add_account(self, name: str) -> str:
         """Let in another one; give its bearer token."""
@@ -181,6 +185,8 @@ class KubernetesServer(LoopbackServer):
             case Fault.SLOW | Fault.SLOW_BEFORE:
                 self._leave.wait(self.knobs.slow.total_seconds())
                 return Answer("", breaks=True)
+            case Fault.TRICKLING:
+                return Answer(body, trickles=True)
             case Fault.GARBLED:
                 return Answer(body[: len(body) // 2])
             case Fault.PAGE:
@@ -239,7 +245,7 @@ class KubernetesServer(LoopbackServer):
                     token if scheme == "Bearer" else "", media, await request.body(), "dryRun" in request.query_params
                 )
                 answer = await run_in_threadpool(self.answer, request.method, plural, namespace, name, sent)
-                return _response(answer)
+                return _response(answer, self._leave)
 
             for path in (_path(kind), f"{_path(kind)}/{{name}}"):
                 app.add_api_route(path, serve, methods=["GET", "POST", "PUT", "PATCH", "DELETE"], response_model=None)
@@ -293,8 +299,16 @@ def _allows(rule: Mapping[str, Any], asked: Asked) -> bool:
     )
 
 
-def _response(answer: Answer) -> Any:  # noqa: ANN401  # FastAPI is imported when used
+def _response(answer: Answer, leave: Event) -> Any:  # noqa: ANN401  # FastAPI is imported when used
     from fastapi.responses import Response, StreamingResponse
+
+    if answer.trickles:
+
+        def spaces() -> Iterator[bytes]:
+            while not leave.wait(_TRICKLE):
+                yield b" "
+
+        return StreamingResponse(spaces(), media_type=answer.kind)
 
     if answer.breaks:  # fewer bytes than promised: the connection is cut, and the client has no answer
 

@@ -17,12 +17,12 @@ _PAUSE = timedelta(milliseconds=10)
 class LoopbackServer:
     """Serves an ASGI application while the context lasts; may be entered again, on the same port."""
 
-    def __init__(self, what: str, *, certificate: Path | None = None) -> None:
+    def __init__(self, what: str, *, certificate: Path | None = None, key: Path | None = None) -> None:
         """Choose a port; nothing listens yet. ``what`` names it in errors.
 
-        With a ``certificate``, a PEM file that holds its key as well, it speaks TLS.
+        With a ``certificate``, a PEM file, it speaks TLS; that file holds the key as well where no ``key`` is named.
         """
-        self._what, self._certificate = what, certificate
+        self._what, self.certificate, self.key = what, certificate, key
         self.port = free_port()
         self._server: Any = None
         self._thread: Thread | None = None
@@ -45,12 +45,13 @@ class LoopbackServer:
             host="127.0.0.1",
             port=self.port,
             http=EndingProtocol,
-            ssl_certfile=self._certificate,
             log_config=None,
             log_level="critical",  # its comings and goings are not the news of whoever configured the root logger
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=1,
+            ssl_certfile=self.certificate,
+            ssl_keyfile=self.key,
         )
         self._server = uvicorn.Server(config)
         self._server.install_signal_handlers = lambda: None

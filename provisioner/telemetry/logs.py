@@ -53,6 +53,7 @@ LEVELS: Final[Mapping[type[events.Event], int]] = {
     events.LeadershipLost: logging.WARNING,
     events.LeaseUnreachable: logging.WARNING,
     events.LeaseRefused: logging.ERROR,
+    events.PodEventsDropped: logging.WARNING,
 }
 """How loud each event is."""
 UNSAID: Final = frozenset({events.NameStands, events.AbandonedCounted})

@@ -140,10 +140,11 @@ def test_how_long_a_server_wants_to_be_left_alone_is_told(server: KubernetesServ
         assert raised.value.retry_after == timedelta(seconds=asked)
 
 
-def test_a_slow_server_is_given_up_in_time(server: KubernetesServer) -> None:
-    """Within the request time-out, although the write took effect."""
+@pytest.mark.parametrize("fault", [Fault.SLOW, Fault.TRICKLING])
+def test_a_slow_server_is_given_up_in_time(server: KubernetesServer, fault: Fault) -> None:
+    """Within the request time-out, although the write took effect; also where the answer comes byte by byte."""
     lease, clock = a_lease(timeout=0.6), SystemClock()
-    server.knobs.always["create"] = Fault.SLOW
+    server.knobs.always["create"] = fault
     began = clock.monotonic()
     with pytest.raises(LeaseUnavailableError):
         lease.create(A)

@@ -118,6 +118,29 @@ def test_what_needs_a_person_is_said(
     assert "delete the old pods" in rollout.message or "it is paused" in rollout.message
 
 
+def test_a_partition_is_told(server: KubernetesServer, workloads: KubernetesWorkloads) -> None:
+    """The pods below it have the old token for ever, and nobody waits for a controller that has done its part."""
+    kind = WorkloadKind.STATEFUL_SET
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}
+    server.cluster.change(key(kind), lambda found: found["spec"].update(updateStrategy=strategy))
+    workloads.restart(WORKLOADS[kind], a_record(7))
+    server.cluster.progress(key(kind), updated=1, available=3)
+    rollout = workloads.read(WORKLOADS[kind], OWNER)
+    assert rollout is not None
+    assert (rollout.progress, "its partition is 2" in rollout.message) == (Progress.STALLED, True)
+
+
+def test_pods_that_have_not_ended_yet_are_waited_for(server: KubernetesServer, workloads: KubernetesWorkloads) -> None:
+    """They have the old token, and may need it for as long as they take to end."""
+    kind = WorkloadKind.DEPLOYMENT
+    workloads.restart(WORKLOADS[kind], a_record(7))
+    for ending, progress in ((2, Progress.UNDER_WAY), (0, Progress.COMPLETE)):
+        server.cluster.progress(key(kind), updated=3, ending=ending)
+        rollout = workloads.read(WORKLOADS[kind], OWNER)
+        assert rollout is not None
+        assert rollout.progress is progress
+
+
 def test_an_object_that_says_little_is_no_trouble(server: KubernetesServer, workloads: KubernetesWorkloads) -> None:
     """Created a moment ago, without replicas, status or annotations: its controller has yet to see it."""
 
@@ -180,10 +203,11 @@ def test_what_is_in_the_way_becomes_one_of_our_errors(
         assert (raised.value.__cause__, raised.value.__context__) == (None, None)
 
 
-def test_a_slow_server_is_given_up_in_time(server: KubernetesServer) -> None:
+@pytest.mark.parametrize("fault", [Fault.SLOW_BEFORE, Fault.TRICKLING])
+def test_a_slow_server_is_given_up_in_time(server: KubernetesServer, fault: Fault) -> None:
     """And serves the next request, when it can."""
     workloads = KubernetesWorkloads(request_timeout=timedelta(seconds=0.6))
-    server.knobs.queues["get"] = [Fault.SLOW_BEFORE]
+    server.knobs.queues["get"] = [fault]
     with pytest.raises(WorkloadsUnavailableError, match="no answer"):
         workloads.read(DEPLOYMENT, OWNER)
     assert workloads.read(DEPLOYMENT, OWNER) is not None

@@ -1,6 +1,7 @@
 """Events about our own pod: what is told, how often, and that nothing ever waits for it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.builders import HOUR, MINUTE, NOW, uid
 from tests.fakes.clock import FakeClock
 
 POD = Pod(name="provisioner-5d9f-x2x4q", namespace=NAMESPACE, uid=uid(99))
+NOTE = Note(reason="Rotated", action="Rotate", text="x")
 FINISHED = events.RotationFinished(name="telegraf", rotation_id=uid(1), fact="rotation_is_due", took=MINUTE)
 REVOKED = events.TokenRevoked(name="telegraf", issuer="cluster", token_id="id-1", reason="was replaced")
 FAILED = events.StepFailed(
@@ -101,6 +103,34 @@ def test_what_we_may_not_is_dropped(server: KubernetesServer) -> None:
     assert told_by(FINISHED).dropped == 1
 
 
+def test_what_is_dropped_is_told_once_an_hour(server: KubernetesServer) -> None:
+    """With the server's word for it and how many there were; never what a line would be written for each time."""
+    server.allow_everything()
+    server.allow_only([])
+    clock, told = FakeClock(NOW), list[events.Event]()
+    sender = PodEvents(name=POD.name, namespace=POD.namespace, uid=POD.uid, clock=clock, observe=told.append)
+    for count in range(1, 6):
+        sender.put(NOTE)
+        wait_for_drops(sender, count)
+        clock.advance(25 * MINUTE)
+    sender.close()
+    assert [event.dropped for event in told if isinstance(event, events.PodEventsDropped)] == [1, 4]
+    (first, _) = told
+    assert isinstance(first, events.PodEventsDropped)
+    assert "403" in first.error
+    assert "cannot create resource" in first.error
+    assert server.token not in repr(told)
+
+
+def wait_for_drops(sender: PodEvents, count: int) -> None:
+    """Wait until so many have not been sent."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + 30
+    while sender.dropped < count:
+        assert clock.monotonic() < deadline
+        clock.sleep(timedelta(milliseconds=10))
+
+
 def test_no_cluster_at_all_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever has set the variables elsewhere."""
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "nothing"))
@@ -114,7 +144,7 @@ def test_nobody_waits_for_a_server_that_hangs(server: KubernetesServer) -> None:
     sender = PodEvents(name=POD.name, namespace=POD.namespace, uid=POD.uid, clock=clock, waiting=4)
     began = clock.monotonic()
     for _ in range(50):
-        sender.put(Note(reason="Rotated", action="Rotate", text="x"))
+        sender.put(NOTE)
     assert clock.monotonic() - began < GIVEN_UP_AFTER
     assert sender.dropped >= 45
     began = clock.monotonic()

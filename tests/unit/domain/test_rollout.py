@@ -35,6 +35,7 @@ OF_DEPLOYMENTS: list[tuple[dict[str, Any], Progress, str]] = [
     ({"observed_generation": 3, "progressing_reason": DEADLINE_EXCEEDED}, Progress.UNDER_WAY, "not seen"),
     ({"updated": 0, "is_paused": True}, Progress.STALLED, "it is paused: 0 of 3"),
     ({"is_paused": True}, Progress.COMPLETE, "all 3"),
+    ({"ending": 2}, Progress.UNDER_WAY, "2 pods have been told to end"),
     ({"desired": 0, "total": 1, "updated": 0, "available": 0}, Progress.UNDER_WAY, "1 old pods are to end"),
 ]
 OF_STATEFUL_SETS: list[tuple[dict[str, Any], Progress, str]] = [
@@ -42,6 +43,12 @@ OF_STATEFUL_SETS: list[tuple[dict[str, Any], Progress, str]] = [
     ({"old_revision": "b", "new_revision": "b"}, Progress.COMPLETE, "all 3"),
     ({"old_revision": "a", "new_revision": "b", "on_delete": True}, Progress.COMPLETE, "all 3"),
     ({"total": 5}, Progress.UNDER_WAY, "2 old pods are to end"),
+    ({"updated": 0, "partition": 2}, Progress.UNDER_WAY, "0 of 3 pods are new"),
+    ({"updated": 1, "partition": 2}, Progress.STALLED, "its partition is 2, below which pods stay as they are: 1 of 3"),
+    ({"updated": 0, "partition": 9}, Progress.STALLED, "its partition is 9, below which pods stay"),
+    ({"partition": 2}, Progress.COMPLETE, "all 3"),
+    ({"updated": 1, "partition": 2, "on_delete": True}, Progress.UNDER_WAY, "somebody has to delete the old pods"),
+    ({"desired": 0, "total": 0, "updated": 0, "available": 0, "partition": 1}, Progress.COMPLETE, "all 0 pods"),
 ]
 OF_DAEMON_SETS: list[tuple[dict[str, Any], Progress, str]] = [
     ({"total": 0}, Progress.COMPLETE, "all 3"),
