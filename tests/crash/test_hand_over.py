@@ -1,4 +1,4 @@
-"""Two real daemons, of which one leads: it is stopped, and killed in mid-rotation; the other takes over in time."""
+"""Two real daemons, of which one leads: it is stopped, and killed, in mid-rotation; the other takes over in time."""
 
 import signal
 from contextlib import ExitStack
@@ -49,6 +49,13 @@ def wait_until_leads(site: Site, server: KubernetesServer, replica: Replica, sin
     return SystemClock().monotonic() - since
 
 
+def wait_until_in_mid_rotation(site: Site, replica: Replica) -> None:
+    """Let new tokens take a second until they work, and wait until a replica has created one."""
+    site.cluster.set(activation_lag=1.0)
+    created = len(replica.said("token_created"))
+    site.wait_for("mid-rotation", lambda: len(replica.said("token_created")) > created)
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("two daemons")
 def test_hands_over_when_the_leader_is_stopped_and_when_it_is_killed_in_mid_rotation(tmp_path: Path) -> None:
@@ -68,18 +75,20 @@ def test_hands_over_when_the_leader_is_stopped_and_when_it_is_killed_in_mid_rota
         site.wait_for("rotations", lambda: len(first.said("rotation_finished")) > len(NAMES))
         assert acts(second) == 0
 
+        wait_until_in_mid_rotation(site, first)
         stopped_at = clock.monotonic()
         first.stop(signal.SIGSTOP)
+        site.cluster.set(activation_lag=0.0)
         assert wait_until_leads(site, server, second, stopped_at) < HAND_OVER_WITHIN
         site.wait_for("work of the second", lambda: len(second.said("rotation_finished")) > len(NAMES))
         acted = acts(first)
         first.stop(signal.SIGCONT)
         site.wait_for("the first to step down", lambda: len(first.said("leadership_lost")) == 1)
         site.wait_for("the first to follow", lambda: bool(first.said("leader_seen")))
+        site.wait_for("work beside it", lambda: len(second.said("rotation_finished")) > 2 * len(NAMES))
+        assert acts(first) == acted, "it woke up in mid-rotation, and began something new"
 
-        site.cluster.set(activation_lag=1.0)
-        created = len(second.said("token_created"))
-        site.wait_for("mid-rotation", lambda: len(second.said("token_created")) > created)
+        wait_until_in_mid_rotation(site, second)
         killed_at = clock.monotonic()
         second.stop(signal.SIGKILL)
         assert acts(first) == acted, "a follower acted"
