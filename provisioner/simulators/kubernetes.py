@@ -20,6 +20,8 @@ from provisioner.simulators.kubernetes_objects import KINDS, Kind, WorkloadKind,
 
 Object = dict[str, Any]
 FIRST_VERSION: Final = 1000
+_LONGEST_GENERATED: Final = 58
+"""What is kept of a ``generateName``: with five letters more it is a DNS label."""
 
 
 class Reason(StrEnum):
@@ -139,7 +141,7 @@ class Kubernetes:
         """Create one object; its name may be made up by ``generateName``."""
         metadata = sent.setdefault("metadata", {})
         if not metadata.get("name") and metadata.get("generateName"):
-            metadata["name"] = f"{metadata['generateName']}{uuid4().hex[:5]}"
+            metadata["name"] = f"{metadata['generateName'][:_LONGEST_GENERATED]}{uuid4().hex[:5]}"
         key = Key(plural, namespace, metadata.get("name") or "")
         with self._lock:
             self._check(key, sent)

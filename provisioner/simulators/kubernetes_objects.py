@@ -47,7 +47,9 @@ KINDS: Final[Mapping[str, Kind]] = {
         WorkloadKind("DaemonSet", "daemonsets", "apps"),
     )
 }
-_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_NAME: Final = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_LONGEST_NAME: Final = 253
 _MICRO_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}(Z|[+-]\d\d:\d\d)")
 """Six digits of a second, no more and no less: the server takes nothing else."""
 _LONGEST_NOTE: Final = 1024
@@ -60,7 +62,7 @@ Problem = tuple[str | None, str | None]
 def problem_of(plural: str, namespace: str, sent: Object) -> Problem:
     """Say what is wrong with an object; twice None where nothing is."""
     name = sent["metadata"].get("name") or ""
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST_NAME:
         why = (
             "name or generateName is required"
             if not name

@@ -1,11 +1,10 @@
-"""Two real daemons, of which one leads: it is stopped, and killed in mid-rotation; the other takes over in time."""
+"""Two real daemons, of which one leads: it is stopped, and killed, in mid-rotation; the other takes over in time."""
 
 import signal
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
-import psutil
 import pytest
 
 from provisioner.runtime.clock import SystemClock
@@ -13,7 +12,7 @@ from provisioner.simulators.kubernetes_server import KubernetesServer
 from provisioner.simulators.management_api import ManagementApi
 from tests.crash.durable_openbao import DurableOpenBao
 from tests.crash.history import Bystanders, check_promises, is_at_rest, tokens_of
-from tests.crash.two_replicas import Replica, a_replica, holder, is_between_passes, lease
+from tests.crash.two_replicas import Replica, a_replica, holder, lease
 from tests.site import Site, a_site
 
 NAMES = ("one", "two")
@@ -50,16 +49,31 @@ def wait_until_leads(site: Site, server: KubernetesServer, replica: Replica, sin
     return SystemClock().monotonic() - since
 
 
-def stops_at_rest(replica: Replica) -> bool:
-    """Stop it; unless it was in the middle of something, which it would end when it goes on."""
-    replica.stop(signal.SIGSTOP)
-    process = psutil.Process(replica.process.pid)
-    while process.status() != psutil.STATUS_STOPPED:
-        SystemClock().sleep(timedelta(milliseconds=1))
-    if not is_between_passes(replica):
-        replica.stop(signal.SIGCONT)
-        return False
-    return True
+def wait_until_in_mid_rotation(site: Site, replica: Replica) -> None:
+    """Let new tokens take a second until they work, and wait until a replica has created one."""
+    site.cluster.set(activation_lag=1.0)
+    created = len(replica.said("token_created"))
+    site.wait_for("mid-rotation", lambda: len(replica.said("token_created")) > created)
+
+
+def begun_since(site: Site, replica: Replica, moment: datetime) -> list[str]:
+    """Tell which tokens a replica made since, or revoked, except for what it had made in vain: that it may take back."""
+    started = {entry["rotation_id"] for entry in replica.said("rotation_started")}
+    revoked, created, stored = (
+        {entry["token_id"] for entry in replica.said(f"token_{what}")} for what in ("revoked", "created", "stored")
+    )
+    tokens = [token for name in NAMES for token in tokens_of(site, name)]
+    made = [
+        token.token_id
+        for token in tokens
+        if token.created_at > moment and any(rotation_id in token.description for rotation_id in started)
+    ]
+    ended = [
+        token.token_id
+        for token in tokens
+        if token.token_id in revoked - (created - stored) and (token.revoked_at or moment) > moment
+    ]
+    return made + ended
 
 
 @pytest.mark.slow
@@ -80,21 +94,23 @@ def test_hands_over_when_the_leader_is_stopped_and_when_it_is_killed_in_mid_rota
         site.wait_for("rotations", lambda: len(first.said("rotation_finished")) > len(NAMES))
         assert acts(second) == 0
 
-        site.wait_for("a stop between two passes", lambda: stops_at_rest(first))
+        wait_until_in_mid_rotation(site, first)
         stopped_at = clock.monotonic()
+        first.stop(signal.SIGSTOP)
+        site.cluster.set(activation_lag=0.0)
         assert wait_until_leads(site, server, second, stopped_at) < HAND_OVER_WITHIN
         site.wait_for("work of the second", lambda: len(second.said("rotation_finished")) > len(NAMES))
-        acted = acts(first)
+        woken_at = clock.now()
         first.stop(signal.SIGCONT)
         site.wait_for("the first to step down", lambda: len(first.said("leadership_lost")) == 1)
         site.wait_for("the first to follow", lambda: bool(first.said("leader_seen")))
 
-        site.cluster.set(activation_lag=1.0)
-        created = len(second.said("token_created"))
-        site.wait_for("mid-rotation", lambda: len(second.said("token_created")) > created)
+        site.wait_for("work beside it", lambda: len(second.said("rotation_finished")) > 2 * len(NAMES))
+        assert begun_since(site, first, woken_at) == [], "it woke up in mid-rotation, and began something new"
+        wait_until_in_mid_rotation(site, second)
         killed_at = clock.monotonic()
         second.stop(signal.SIGKILL)
-        assert acts(first) == acted, "a follower acted"
+        assert begun_since(site, first, woken_at) == [], "a follower acted"
         site.cluster.set(activation_lag=0.0)
         site.wait_for("the first again", lambda: holder(server) == first.identity())
         assert clock.monotonic() - killed_at < HAND_OVER_WITHIN

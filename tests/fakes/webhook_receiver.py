@@ -24,11 +24,17 @@ class Delivery:
 
 
 class Receiver:
-    """Takes note of everything, and answers as it is told: a status, ``hang``, ``break`` or ``trickle``; else 204."""
+    """Takes note of everything, and answers as it is told: a status, or in one of the ways below; else 204.
+
+    ``hang`` gives no answer, ``break`` breaks the connection, ``trickle`` never comes to the end of its head, and
+    ``endless`` says yes with a body that never ends.
+    """
 
     def __init__(self) -> None:
         self.asked: list[Delivery] = []
         self.answers: list[int | str] = []
+        self.sent = 0
+        """How much of endless answers was sent."""
         self._leave = Event()
         receiver = self
 
@@ -62,6 +68,15 @@ class Receiver:
             handler.end_headers()
             return
         handler.close_connection = True
+        if answer == "endless":
+            handler.send_response(200)
+            handler.end_headers()
+            while not self._leave.is_set():
+                try:
+                    handler.wfile.write(b"x" * 65536)
+                except OSError:
+                    break
+                self.sent += 65536
         if answer == "hang":
             self._leave.wait(10)
         if answer == "trickle":

@@ -1,6 +1,8 @@
 """The simulated API server over real HTTP: who may do what, and in which words it says no."""
 
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -127,3 +129,58 @@ def test_faults_that_break_the_connection(
     with pytest.raises(httpx.TransportError):
         client.get(LEASES)
     server.knobs.cut_off.clear()
+
+
+@pytest.mark.parametrize(("fault", "lands"), [(Fault.SLOW, True), (Fault.SLOW_BEFORE, False), (Fault.TRICKLING, True)])
+def test_faults_that_take_their_time(
+    server: KubernetesServer, client: httpx.Client, fault: Fault, *, lands: bool
+) -> None:
+    """Whoever does not wait has no answer; whether there was an effect is another matter. The next one is answered."""
+    server.knobs.queues["create"] = [fault]
+    name = fault.name.lower().replace("_", "-")
+    with pytest.raises(httpx.TimeoutException):
+        begin_to_read(client, {"metadata": {"name": name}})
+    assert client.get(f"{LEASES}/{name}").status_code == (200 if lands else 404)
+
+
+def begin_to_read(client: httpx.Client, sent: dict[str, Any]) -> None:
+    """Create a lease, and give up an answer of which some bytes have come and no more than spaces."""
+    with client.stream("POST", LEASES, json=sent, timeout=0.4) as answer:
+        assert [byte for byte, _ in zip(answer.iter_raw(1), range(3), strict=False)] == [b" "] * 3
+        raise httpx.ReadTimeout("it never ends")
+
+
+def test_a_slow_answer_comes_to_nothing_in_the_end(server: KubernetesServer, client: httpx.Client) -> None:
+    """After the time that is set for it."""
+    server.knobs.queues["get"] = [Fault.SLOW]
+    before, server.knobs.slow = server.knobs.slow, timedelta(milliseconds=50)
+    with pytest.raises(httpx.RemoteProtocolError):
+        client.get(DEPLOYMENT)
+    server.knobs.slow = before
+
+
+def test_an_answer_that_cannot_be_read_and_one_of_somebody_between(
+    server: KubernetesServer, client: httpx.Client
+) -> None:
+    """Half of an object after the effect; a page in place of an answer that repeats what it was sent, without one."""
+    server.knobs.queues["create"] = [Fault.GARBLED, Fault.PAGE]
+    garbled = client.post(LEASES, json={"metadata": {"name": "garbled"}})
+    assert garbled.status_code == 200
+    with pytest.raises(ValueError, match="line 1"):
+        garbled.json()
+    page = client.post(LEASES, json={"metadata": {"name": "page"}})
+    assert (page.status_code, server.token in page.text) == (503, True)
+    assert [client.get(f"{LEASES}/{name}").status_code for name in ("garbled", "page")] == [200, 404]
+
+
+def test_every_fault_is_tried_here(server: KubernetesServer, client: httpx.Client) -> None:
+    """One that always happens goes on until it is taken away, for one verb or for all."""
+    server.knobs.always = {"get": Fault.BROKEN}
+    assert [client.get(DEPLOYMENT).status_code for _ in range(2)] == [500, 500]
+    assert client.patch(DEPLOYMENT, content=b"{}", headers=PATCH).status_code == 200
+    server.knobs.always = {"*": Fault.GONE}
+    assert client.patch(DEPLOYMENT, content=b"{}", headers=PATCH).status_code == 410
+    server.knobs.always.clear()
+    assert client.get(DEPLOYMENT).status_code == 200
+    told = Path(__file__).read_text(encoding="utf-8")
+    assert [fault.name for fault in Fault if f"Fault.{fault.name}" not in told] == []

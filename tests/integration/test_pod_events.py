@@ -77,6 +77,17 @@ def test_rotated_failed_and_revoked_are_told(server: KubernetesServer) -> None:
     assert sender.dropped == 0
 
 
+@pytest.mark.parametrize("name", ["p", f"provisioner.{'x' * 45}-{'y' * 190}-{'z' * 3}", "a" * 57, f"{'a' * 126}-b"])
+def test_the_names_of_events_are_their_own_and_taken(server: KubernetesServer, name: str) -> None:
+    """However long the pod's own is, and wherever it is cut."""
+    sender = PodEvents(name=name, namespace=NAMESPACE, uid=POD.uid, clock=FakeClock(NOW))
+    for _ in range(20):
+        sender.put(NOTE)
+    sender.close()
+    assert sender.dropped == 0
+    assert len({each["metadata"]["name"] for each in there(server)}) == 20
+
+
 def test_nothing_else_is_told(server: KubernetesServer) -> None:
     """What belongs in the log is in the log."""
     told_by(

@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -114,6 +116,40 @@ def test_every_2xx_is_a_yes(receiver: Receiver, webhooks: Webhooks, status: int)
     """Whatever its body says."""
     receiver.answers = [status]
     webhooks.deliver(hook(receiver), NOTICE)
+
+
+def test_an_answer_without_end_is_not_read(receiver: Receiver, webhooks: Webhooks) -> None:
+    """Its status is enough: neither our memory nor our time is its to fill."""
+    receiver.answers = ["endless"]
+    clock = SystemClock()
+    began = clock.monotonic()
+    webhooks.deliver(hook(receiver), NOTICE)
+    assert clock.monotonic() - began < 5
+    assert receiver.sent < 64 * 2**20
+
+
+def test_the_key_is_read_afresh_for_each_delivery(receiver: Receiver, webhooks: Webhooks) -> None:
+    """One that was replaced signs from then on, without a restart."""
+    keys = iter(["first-key-zq1", "second-key-zq2"])
+    webhook = Webhook(url=receiver.url, key=lambda: SecretText(next(keys)))
+    is_genuine = example_of("docs/consumers.md", "is_genuine")
+    for _ in range(2):
+        webhooks.deliver(webhook, NOTICE)
+    first, second = receiver.asked
+    moment = NOW.timestamp()
+    assert is_genuine(b"first-key-zq1", first.headers, first.body, moment)
+    assert not is_genuine(b"first-key-zq1", second.headers, second.body, moment)
+    assert is_genuine(b"second-key-zq2", second.headers, second.body, moment)
+
+
+@pytest.mark.parametrize("rotation_id", ["two\r\nX-Evil: lines", "ü", ""])
+def test_a_rotation_id_that_somebody_edited_adds_no_header(
+    receiver: Receiver, webhooks: Webhooks, rotation_id: str
+) -> None:
+    """It stands in the record, which a person may have touched."""
+    with suppress(NotificationFailedError):
+        webhooks.deliver(hook(receiver), replace(NOTICE, rotation_id=rotation_id))
+    assert not any("x-evil" in asked.headers for asked in receiver.asked)
 
 
 @pytest.mark.parametrize("status", [302, 307, 400, 401, 404, 409, 429, 500, 503])

@@ -112,6 +112,26 @@ def test_what_is_malformed_or_invalid_is_refused(cluster: Kubernetes, plural: st
     assert cluster.list(plural, NS)["items"] == []
 
 
+@pytest.mark.parametrize("name", ["a.b-1", "0", "a" * 253])
+def test_a_name_is_a_dns_subdomain(cluster: Kubernetes, name: str) -> None:
+    """Labels with dots between them."""
+    assert cluster.create("leases", "influx", {"metadata": {"name": name}})["metadata"]["name"] == name
+
+
+@pytest.mark.parametrize("name", ["a..b", "a-.b", "a.-b", ".a", "a.", "-a", "A", "a_b", "a" * 254, "ü"])
+def test_a_name_that_is_none_is_refused(cluster: Kubernetes, name: str) -> None:
+    """As the real server does, by 422."""
+    assert refused(lambda: cluster.create("leases", "influx", {"metadata": {"name": name}})).code == 422
+
+
+def test_a_generated_name_is_cut(cluster: Kubernetes) -> None:
+    """The server keeps 58 letters and adds five."""
+    sent = event()
+    sent["metadata"] = {"generateName": f"{'p' * 200}."}
+    name = cluster.create("events", "influx", sent)["metadata"]["name"]
+    assert (len(name), name[:58]) == (63, "p" * 58)
+
+
 def test_an_event_gets_a_name(cluster: Kubernetes) -> None:
     """From ``generateName``."""
     assert cluster.create("events", NS, event())["metadata"]["name"].startswith("provisioner-")
