@@ -57,7 +57,7 @@ def wait_until_in_mid_rotation(site: Site, replica: Replica) -> None:
 
 
 def begun_since(site: Site, replica: Replica, moment: datetime) -> list[str]:
-    """Tell which tokens a replica made since, or revoked, except for what it had made in vain: that it may take back."""
+    """Tell which tokens a replica made since, or revoked, but not what it had made in vain and takes back."""
     started = {entry["rotation_id"] for entry in replica.said("rotation_started")}
     revoked, created, stored = (
         {entry["token_id"] for entry in replica.said(f"token_{what}")} for what in ("revoked", "created", "stored")
