@@ -62,13 +62,15 @@ def reconcile(
     looked_at: Snapshot | None = None
     failures: list[str] = []
     revoked: list[str] = []
+    in_vain = set[str]()
     changed, looks = 0, Looks(world)
     for _ in range(MOST_STEPS):
         snapshot = looked_at or gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
         snapshot = replace(snapshot, memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot))
         decision = decide(snapshot, world.clock.now())
-        if isinstance(decision.step, Rest | Refuse | Revoke) and decision.fact != TRUTH_UNREADABLE:
-            snapshot = looks.at_those_in_question(_ask_copies(world, snapshot))
+        if isinstance(decision.step, Rest | Refuse | Revoke | Notify) and decision.fact != TRUTH_UNREADABLE:
+            asked = snapshot if isinstance(decision.step, Notify) else _ask_copies(world, snapshot)
+            snapshot = looks.at_those_in_question(asked)
             decision = decide(snapshot, world.clock.now())
         snapshot = _note_unreadable(world, snapshot, decision)
         wanted = recollection.of_what_is_wanted(snapshot.memory, snapshot, decision, world.clock.now())
@@ -80,12 +82,15 @@ def reconcile(
         _tell(world, token, decision)
         if not world.may_act() or (isinstance(step, Mint | Restart | Notify) and not world.may_begin()):
             break  # who leads now, or the next process, takes it from here
+        if isinstance(step, Notify) and step.key in in_vain:
+            break  # while one webhook hangs, the backoff of another ends: whoever waits for this name comes first
         looked_at = snapshot if isinstance(step, Confirm | Restart | Notify) else None  # these change neither truth
         try:
             applied = apply(world, snapshot, decision, step)
         except Exception as error:  # noqa: BLE001  # one name's trouble, a bug included, must not end the others
             memory, just_read = _failed(world, snapshot, decision, step, error), None
             failures.append(memory.backoffs[step.key].error)
+            in_vain.add(step.key)
             listings = (
                 listings if looked_at else Listings(world)
             )  # the attempt may have left a token, which is to be seen at once
