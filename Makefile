@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# One more than the two cores of a small machine: many tests wait for a daemon, a server or a time-out.
-PYTEST_WORKERS ?= 3
+# Two more than the two cores of a small machine: many tests wait for a daemon, a server or a time-out.
+PYTEST_WORKERS ?= 4
 LOCKED := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 # What `make soak` runs: so many seeds, from the first that `make test` does not.
 N ?= 20000

@@ -7,10 +7,13 @@ from pathlib import Path
 from platform import node
 from typing import Final
 
+import structlog
+
 from provisioner.catalog import make_issuer, make_notifier, make_store, make_workloads
 from provisioner.domain.election import Elector, Terms
 from provisioner.engine.candidate import Candidate
 from provisioner.engine.observed import ObservedIssuer, ObservedStore
+from provisioner.engine.observed_consumers import ObservedNotifier, ObservedWorkloads
 from provisioner.engine.recall import Recall
 from provisioner.engine.service import Service
 from provisioner.engine.world import World, always, never
@@ -25,8 +28,10 @@ from provisioner.runtime.entropy import SystemEntropy
 from provisioner.settings.fail_point import FailPoint, fail_point
 from provisioner.settings.load import Settings, load_settings
 from provisioner.telemetry.logs import LogObserver, configure_logging
+from provisioner.telemetry.names import LOGGER
 from provisioner.telemetry.observers import Observers
 
+NO_TOKENS: Final = "no token is configured, so nothing is created or rotated: add one under tokens"
 _TRIES: Final = 3
 """So many requests fit between a renewal and the deadline of the next one."""
 
@@ -46,9 +51,11 @@ def opened(
     config: Path | None,
     *,
     logs: bool = False,
+    quiet: bool = False,
     recall: Recall | None = None,
     clock: Clock | None = None,
     finish_by: Callable[[], float | None] = never,
+    leads_until: Callable[[], float | None] = never,
     may_act: Callable[[], bool] = always,
     may_begin: Callable[[], bool] = always,
     watch: Observer | None = None,
@@ -56,20 +63,20 @@ def opened(
 ) -> Iterator[Application]:
     """Read the configuration and build everything it names; close it all at the end.
 
-    Without ``logs`` only warnings are logged: for commands whose output is their result. ``watch`` is told of
-    every event besides the log; ``observers`` stand in place of both. Raises
-    ConfigurationError; nothing has been asked of any issuer or store by then.
+    Without ``logs`` only warnings are logged: for commands whose output is their result; and for one that acts while
+    somebody watches, with ``quiet``. ``watch`` is told of every event besides the log; ``observers`` stand in place of
+    both. Raises ConfigurationError; nothing has been asked of any issuer or store by then.
     """
     settings, path = load_settings(config)
     point = fail_point()
-    configure_logging(settings.log.format, settings.log.level if logs else "warning")
+    configure_logging(settings.log.format, settings.log.level if logs and not quiet else "warning")
     clock = clock or SystemClock()
     observe: Observer = observers or Observers(LogObserver(), *([watch] if watch is not None else []))
     with ExitStack() as stack:
         about_our_pod = _about_our_pod(stack, clock, observe) if logs else None
         observe = observe if about_our_pod is None else Observers(observe, about_our_pod)
         world = _world(settings, stack, observe, clock)
-        world = replace(world, finish_by=finish_by, may_act=may_act, may_begin=may_begin)
+        world = replace(world, finish_by=finish_by, leads_until=leads_until, may_act=may_act, may_begin=may_begin)
         if point is not None:
             world = _dying(world, point)
         service = Service(
@@ -79,6 +86,8 @@ def opened(
             concurrency=settings.reconcile.concurrency,
             recall=recall or Recall(),
         )
+        if logs and not settings.tokens:
+            structlog.get_logger(LOGGER).warning("no_tokens", config=str(path), remedy=NO_TOKENS)
         yield Application(settings=settings, settings_path=path, world=world, service=service)
 
 
@@ -144,9 +153,10 @@ def _with_consumers(world: World, settings: Settings, stack: ExitStack) -> World
     tokens = settings.managed_tokens()
     if any(token.workloads for token in tokens):
         workloads = stack.enter_context(closing(make_workloads()))
-        world = replace(world, workloads=workloads)
+        world = replace(world, workloads=ObservedWorkloads(workloads, world.observe))
     if any(token.webhooks for token in tokens):
-        world = replace(world, notifier=stack.enter_context(closing(make_notifier(world.clock))))
+        notifier = stack.enter_context(closing(make_notifier(world.clock)))
+        world = replace(world, notifier=ObservedNotifier(notifier, world.observe))
     return world
 
 

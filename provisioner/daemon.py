@@ -25,7 +25,7 @@ from provisioner.ports.observer import Observer
 from provisioner.runtime.clock import SystemClock
 from provisioner.scheduler import Scheduler
 from provisioner.telemetry.bugs import kind_and_place
-from provisioner.telemetry.logs import LogObserver
+from provisioner.telemetry.logs import LOSSES, LogObserver
 from provisioner.telemetry.metrics import Metrics
 from provisioner.telemetry.observers import Observers
 
@@ -67,7 +67,7 @@ class Daemon:
         self._standings = Standings(self._clock)
         watching = [] if watch is None else [watch]
         self._observers = Observers(LogObserver(), *watching, self._standings)
-        metrics = Metrics(self._clock, acts=self.may_act, lost=lambda: self._observers.lost)
+        metrics = Metrics(self._clock, acts=self.may_act, lost=lambda: self._observers.lost + LOSSES.lines)
         self._observers.add(metrics)
         self._front = Front(self, self._clock, metrics, self._standings)
 
@@ -151,9 +151,9 @@ class Daemon:
         """Tell whether this process acts: always without leader election, else while it leads."""
         return self._candidate is None or self._candidate.is_leading()
 
-    def leader(self) -> str | None:
-        """Give who was seen to lead last; None when that is not known."""
-        return None if self._candidate is None else self._candidate.leader()
+    def has_others(self) -> bool:
+        """Tell whether other replicas may act, too: at a person's wish any of them does."""
+        return self._candidate is not None
 
     def is_beating(self) -> bool:
         """Tell whether the scheduler hands out work."""
@@ -168,10 +168,9 @@ class Daemon:
         if self._scheduler is not None and self._finish_by is None:
             self._scheduler.wake_at(name, self._clock.now())
 
-    def _must_finish_by(self) -> float | None:
-        """Give the moment by which all work must have ended: because we leave, or because our lease ends."""
-        of_lease = None if self._candidate is None else self._candidate.finish_by()
-        return min((moment for moment in (self._finish_by, of_lease) if moment is not None), default=None)
+    def _leads_until(self) -> float | None:
+        """Give the moment by which all work of our own accord must have ended, because our lease ends."""
+        return None if self._candidate is None else self._candidate.finish_by()
 
     def _lead(self, leading: bool) -> None:  # noqa: FBT001  # as the candidate calls it
         """Look at everything at once when we begin to lead; wake nobody when we lead no more."""
@@ -200,7 +199,8 @@ class Daemon:
                 logs=True,
                 recall=self._recall,
                 clock=self._clock,
-                finish_by=self._must_finish_by,
+                finish_by=lambda: self._finish_by,
+                leads_until=self._leads_until,
                 may_act=self.may_act,
                 may_begin=lambda: not self.is_leaving(),
                 observers=self._observers,

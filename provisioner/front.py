@@ -1,6 +1,6 @@
 """What the daemon shows and takes from outside: health, metrics, standings, wishes to rotate, and the two listeners."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
@@ -11,9 +11,9 @@ import structlog
 
 from provisioner.api.listener import Listener
 from provisioner.api.sockets import SocketUnavailableError, open_tcp, open_unix
-from provisioner.api.view import HTTP, SOCKET, Facts, NotLeadingError, Standing, UnknownTokenError
+from provisioner.api.view import HTTP, SOCKET, Facts, Standing, UnknownTokenError
 from provisioner.app import Application
-from provisioner.domain.by_hand import ByHand, NotTakenError, Wish
+from provisioner.domain.by_hand import ByHand, NotTakenError, Progress, Wish
 from provisioner.domain.errors import ConfigurationError
 from provisioner.domain.model import ManagedToken, Trigger
 from provisioner.domain.secret import SecretText
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
 LOOK_EVERY: Final = timedelta(seconds=30)
-"""A process that makes no passes looks when it is asked, and not again for so long, whoever asks."""
+"""A process that has other replicas looks when it is asked, and not again for so long, whoever asks."""
 LOOK_WITHIN: Final = timedelta(seconds=10)
 """Whoever asks waits for that look so long; then what was seen before has to do."""
+_STILL_LIVE: Final = "the new token is stored, but an old one still lives and is tried again in every pass"
 
 
 class Owner(Protocol):
@@ -42,8 +43,8 @@ class Owner(Protocol):
     def may_act(self) -> bool:
         """Tell whether this process acts."""
 
-    def leader(self) -> str | None:
-        """Give who leads, if it is known."""
+    def has_others(self) -> bool:
+        """Tell whether other replicas may act, too."""
 
     def is_beating(self) -> bool:
         """Tell whether the scheduler hands out work."""
@@ -122,8 +123,8 @@ class Front:
             return application.settings.instance
 
     def standings(self) -> tuple[Standing, ...]:
-        """See the Protocol. The leader's are those of its passes; another process looks itself, now and then."""
-        if not self._owner.may_act() and not self._owner.is_leaving():
+        """See the Protocol. A process alone has them from its passes; beside others it looks itself, now and then."""
+        if self._owner.has_others() and not self._owner.is_leaving():
             self._look()
         with self._owner.current() as application:
             tokens, acting = application.service.tokens, application.service.is_acting
@@ -144,8 +145,6 @@ class Front:
         """See the Protocol."""
         if self._desk is None or self._owner.is_leaving():
             raise NotTakenError("this process is stopping: ask the next one")
-        if not self._owner.may_act():
-            raise NotLeadingError(self._owner.leader())
         asked = self._desk.ask(names, wish)
         for each in asked:
             self._log.info(
@@ -157,12 +156,15 @@ class Front:
                 by=wish.by,
                 via=wish.via,
                 progress=each.progress.value,
+                leads=self._owner.may_act(),
             )
         return asked
 
     def rotation(self, id_: str) -> ByHand | None:
-        """See the Protocol."""
-        return None if self._desk is None else self._desk.get(id_)
+        """See the Protocol. One that another process carried out is told by the record that came of it."""
+        if self._desk is None:
+            return None
+        return self._desk.get(id_) or next((each for each in self._recorded(self._desk) if each.id == id_), None)
 
     def rotations(self) -> tuple[ByHand, ...]:
         """See the Protocol."""
@@ -170,8 +172,10 @@ class Front:
 
     def health(self) -> Facts:
         """See the Protocol. A process that leaves is well: it has a deadline of its own."""
-        beating = self._owner.is_beating() or self._owner.is_leaving()
-        return Facts(ok=beating, facts={"scheduler_beats": beating})
+        leaving = self._owner.is_leaving()
+        beating = self._owner.is_beating() or leaving
+        serving = all(listener.is_serving() for listener in self._listeners) or leaving
+        return Facts(ok=beating and serving, facts={"scheduler_beats": beating, "listeners_serve": serving})
 
     def readiness(self) -> Facts:
         """See the Protocol. Once ready it stays so until it leaves: a new leader has not looked at anything yet."""
@@ -198,13 +202,36 @@ class Front:
         return create_app(self, via=via)
 
     def _rotate(self, name: str, trigger: Trigger) -> RotationResult:
-        """Carry one wish out, then have the name woken, so that its next moment is known."""
-        if not self._owner.may_act():
-            raise NotLeadingError(self._owner.leader())
+        """Carry one wish out, whoever leads, then have the name woken, so that its next moment is known."""
         with self._owner.current() as application:
             (result,) = application.service.rotate(application.service.select([name]), trigger)
         self._owner.wake(name)
         return result
+
+    def _recorded(self, desk: Desk) -> Iterator[ByHand]:
+        """Give the rotations that the stored records tell of."""
+        for status in (standing.status for standing in self.standings()):
+            last = status.last_request
+            if last is not None and last.stored_at is not None:
+                still_live = tuple(waiting.token_id for waiting in status.awaiting_revocation)
+                yield ByHand(
+                    id=desk.id_of(status.name, last.request_id),
+                    name=status.name,
+                    wish=Wish(
+                        request_id=last.request_id,
+                        reason=last.reason or "",
+                        compromised=last.compromised,
+                        by=last.by,
+                        via=last.via or "",
+                    ),
+                    asked_at=last.asked_at or last.stored_at,
+                    progress=Progress.FAILED if last.compromised and still_live else Progress.DONE,
+                    ended_at=last.stored_at,
+                    already=True,
+                    token_id=status.token_id,
+                    error=_STILL_LIVE if last.compromised and still_live else None,
+                    still_live=still_live,
+                )
 
     def _standing(self, token: ManagedToken, *, rotating: bool) -> Standing:
         seen = self._seen.of(token.name)
@@ -229,9 +256,15 @@ class Front:
         self._looking.wait(LOOK_WITHIN.total_seconds())
 
     def _look_now(self) -> None:
+        began = self._clock.now()
         try:
             with self._owner.current() as application:
-                self._seen.note(application.service.status(application.service.tokens))
+                statuses = application.service.status(application.service.tokens)
+            for status in statuses:
+                before = self._seen.of(status.name)
+                if before is not None and before.status.token_id != status.token_id:
+                    self._owner.wake(status.name)  # rotated by another replica: its next moment is another one
+            self._seen.note(statuses, began)
         finally:
             self._looking.set()
 

@@ -3,7 +3,7 @@
 import gc
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -12,6 +12,7 @@ from provisioner.domain.model import Destination
 from provisioner.simulators.openbao import OpenBao
 from provisioner.simulators.secrets_manager_server import SecretsManagerServer
 from tests.aws import ACCESS_KEY, SECRET_KEY, Moto
+from tests.distribution import Distribution, turn_of
 from tests.fakes.clock import FakeClock
 from tests.site import ZYGOTES
 
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the slow ones begin first, so that no worker is left alone with one of them at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    items.sort(key=lambda item: turn_of(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Distribution | None:
+    """Give what hands out the tests, where they are handed out in groups."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    config.option.loadscopereorder = False  # the order is ours
+    return Distribution(config, log)
 
 
 def pytest_collection_finish() -> None:

@@ -25,7 +25,8 @@ from tests.zygote import Zygotes
 COMMAND = Path(sys.executable).parent / "provisioner"
 INFLUXCTL: Final = (
     sys.executable,
-    "-S",  # it needs nothing that is installed, and looking for that is a third of its start
+    "-I",  # the environment has no say,
+    "-S",  # and it needs nothing that is installed: to look for that is a third of its start
     "-c",
     (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); "
@@ -158,7 +159,7 @@ class Site:
         mark, now = f"[provisioner/{self.content['instance']}/{name} ", SystemClock().now()
         return [token for token in self.cluster.tokens() if mark in token.description and token.is_live(now)]
 
-    def wait_for(self, what: str, happened: Any, seconds: float = 30) -> None:
+    def wait_for(self, what: str, happened: Any, seconds: float = 90) -> None:
         """Look until something has happened; fails when it does not in time."""
         clock = SystemClock()
         deadline = clock.monotonic() + seconds

@@ -1,7 +1,11 @@
 """What the tests of the Vault store share: stores, logins and policies on a server, and what was sent and told."""
 
+import base64
+import json
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -81,3 +85,52 @@ def post(root: hvac.Client, path: str, **body: Any) -> dict[str, Any]:
     """Send one request as an operator."""
     answer = root.adapter.request("post", f"/v1/{path}", json=body)
     return answer if isinstance(answer, dict) else {}
+
+
+@contextmanager
+def a_token_reviewer(namespace: str) -> Iterator[str]:
+    """Serve the API server's TokenReview, which finds every token good: that of the account ``provisioner``."""
+
+    class Reviewer(BaseHTTPRequestHandler):
+        """Answers every POST with an authenticated service account."""
+
+        def do_POST(self) -> None:
+            """Answer one review."""
+            self.rfile.read(int(self.headers["content-length"]))
+            user = {"username": f"system:serviceaccount:{namespace}:provisioner", "uid": "u1", "groups": []}
+            kind = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview"}
+            body = json.dumps(kind | {"status": {"authenticated": True, "user": user}}).encode()
+            self.send_response(201)
+            self.send_header("content-type", "application/json")
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Reviewer) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def a_service_account_token(namespace: str) -> str:
+    """Give what looks like the token of the account ``provisioner``; nobody has signed it."""
+    parts = (
+        {"alg": "RS256", "typ": "JWT"},
+        {
+            "iss": "kubernetes/serviceaccount",
+            "iat": 1,
+            "nbf": 1,
+            "exp": 4102444800,
+            "sub": f"system:serviceaccount:{namespace}:provisioner",
+            "kubernetes.io": {"namespace": namespace, "serviceaccount": {"name": "provisioner", "uid": "u1"}},
+        },
+        "not a signature",
+    )
+    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts)

@@ -37,7 +37,7 @@ _WHY: Final = {
     415: "the body is not application/json",
     422: "the request is not as it has to be",
     500: "a bug; the answer tells nothing of it",
-    503: "not by this process, or not now: not the leader, stopping, or too much to do",
+    503: "not by this process, or not now: stopping, or too much to do",
 }
 _ALWAYS: Final = (400, 500)
 _OF_WRITES: Final = (404, 408, 409, 413, 415, 422, 503)
@@ -153,7 +153,11 @@ def _reads(view: View) -> APIRouter:
         """Tell how far a rotation is: which phases began and ended, and what came of it."""
         found = view.rotation(id)
         if found is None:
-            return problem(404, "no such rotation was asked of this process since it began", kind="unknown-rotation")
+            return problem(
+                404,
+                "no such rotation was asked of this process since it began, or stands in a record",
+                kind="unknown-rotation",
+            )
         return RotationAnswer(rotation=Rotation.of(found))
 
     return router

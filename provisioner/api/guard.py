@@ -1,4 +1,4 @@
-"""What stands before the application: the token of write verbs, limits of bodies, and an end for every bug.
+"""What stands before the application: the token of write verbs, limits of requests, and an end for every bug.
 
 As it stands before the routes, nobody without the token learns by a write verb what there is behind it.
 """
@@ -6,6 +6,7 @@ As it stands before the routes, nobody without the token learns by a write verb 
 from asyncio import timeout
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
 
@@ -16,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from provisioner.api.problems import broken, problem
+from provisioner.domain.api_token import flaw_of_api_token
 from provisioner.domain.errors import ConfigurationError
 from provisioner.domain.secret import SecretText
 from provisioner.telemetry.bugs import kind_and_place
@@ -23,6 +25,8 @@ from provisioner.telemetry.bugs import kind_and_place
 READS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Verbs that change nothing; all others need the token over TCP, also where there is nothing behind them."""
 LARGEST_BODY: Final = 65536
+LONGEST_HEAD: Final = 16384
+"""Bytes of request line and headers."""
 BODY_WITHIN: Final = 10.0
 """Seconds for a body to arrive in full."""
 _TOKEN_HELP: Final = {"WWW-Authenticate": 'Bearer realm="token-provisioner"'}
@@ -32,6 +36,7 @@ _HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+_CHUNKED: Final = b"transfer-encoding"
 TokenSource = Callable[[], Callable[[], SecretText] | None]
 
 
@@ -64,7 +69,7 @@ class Guard:
             return
         sending = _Sending(send)
         try:
-            refused = await self._refusal(scope)
+            refused = _misread(scope) or await self._refusal(scope)
             if refused is None:
                 refused, receive = await _body(scope, receive)
             await (refused or self._app)(scope, receive, sending)
@@ -83,19 +88,38 @@ class Guard:
         if source is None:
             why = "there are no write verbs here: set server.api_token, or use the admin socket"
             return problem(403, why, kind="no-write-verbs")
-        given = Headers(scope=scope).getlist("authorization")
-        scheme, _, credential = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         try:
             wanted = await run_in_threadpool(source)
+            flaw = flaw_of_api_token(wanted.reveal())
         except ConfigurationError as error:
-            self._log.warning("api_token_unreadable", error=str(error))
+            wanted, flaw = SecretText("-"), str(error)
+        if flaw is not None:
+            self._log.warning("api_token_unreadable", error=f"server.api_token: {flaw}")
             return problem(503, "the token to compare with cannot be read: the log says why", kind="token-unreadable")
-        # surrogateescape: whatever bytes a header has, they are compared and not tripped over
-        if scheme.lower() == "bearer" and compare_digest(
-            credential.strip().encode("utf-8", "surrogateescape"), wanted.reveal().encode()
-        ):
+        if _is_given(scope, wanted):
             return None
         return problem(401, "this verb needs the header Authorization: Bearer TOKEN", kind="token", headers=_TOKEN_HELP)
+
+
+def _is_given(scope: Scope, wanted: SecretText) -> bool:
+    """Tell whether a request has the token, in the one way there is.
+
+    Compared are digests, which are equally long: how long it takes depends on nothing but what was sent.
+    """
+    given = [value for name, value in scope["headers"] if name == b"authorization"]
+    scheme, _, credential = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+    digests = (sha256(each).digest() for each in (credential.strip(b" "), wanted.reveal().encode()))
+    return compare_digest(*digests) and scheme.lower() == b"bearer"
+
+
+def _misread(scope: Scope) -> Response | None:
+    """Refuse what somebody on the way may have read otherwise: what follows it may not be the request it seems."""
+    names = [name for name, _ in scope["headers"]]
+    long = len(scope["raw_path"]) + len(scope["query_string"]) + sum(len(b"".join(each)) for each in scope["headers"])
+    is_odd = scope["http_version"] not in {"1.0", "1.1"} or (scope["http_version"] == "1.0" and _CHUNKED in names)
+    if is_odd or long > LONGEST_HEAD or (_CHUNKED in names and b"content-length" in names):
+        return problem(400, "this is no HTTP request that we read", headers={"Connection": "close"})
+    return None
 
 
 async def _body(scope: Scope, receive: Receive) -> tuple[Response | None, Receive]:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
@@ -181,6 +181,9 @@ class PhaseAnswer(Answer):
     failed: bool
 
 
+Way = Literal["socket", "http", "direct"]
+
+
 class Rotation(Answer):
     """A rotation that somebody asked for, and how far it is."""
 
@@ -191,7 +194,7 @@ class Rotation(Answer):
     reason: str
     compromised: bool
     requested_by: str | None
-    via: Literal["socket", "http"]
+    via: Way | None
     asked_at: datetime
     ended_at: datetime | None
     tries: int
@@ -215,7 +218,7 @@ class Rotation(Answer):
                 "reason": wish.reason,
                 "compromised": wish.compromised,
                 "requested_by": wish.by,
-                "via": wish.via,
+                "via": wish.via if wish.via in get_args(Way) else None,
                 "asked_at": asked.asked_at,
                 "ended_at": asked.ended_at,
                 "tries": asked.tries,

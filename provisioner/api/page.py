@@ -25,6 +25,7 @@ POLICY: Final = (
 )
 """The one style is known by its hash; nothing else is let in."""
 _REFRESH: Final = 30
+_NONE: Final = "<p>No token is configured.</p>"
 _COLUMNS: Final = ("token", "state", "expires", "next", "destinations", "awaiting revocation", "asked for", "why")
 
 
@@ -39,7 +40,7 @@ def page(instance: str, standings: Iterable[Standing], readiness: Facts) -> str:
         f"<meta http-equiv=refresh content={_REFRESH}><title>{escape(instance)} · token-provisioner</title>"
         f"<style>{_STYLE}</style></head><body><h1>Tokens of {escape(instance)}</h1>"
         f"<p>This process is {ready}.</p>"
-        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></body></html>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{'' if rows else _NONE}</body></html>"
     )
 
 

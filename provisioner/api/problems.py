@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from provisioner.api.view import NotLeadingError, UnknownTokenError
+from provisioner.api.view import UnknownTokenError
 from provisioner.domain.by_hand import NotTakenError, RequestDiffersError
 from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
 
@@ -39,7 +39,6 @@ class Problem(BaseModel):
     status: int
     detail: str
     errors: list[Flaw] | None = None
-    leader: str | None = Field(default=None, description="Who leads, where that is the problem, and known.")
 
 
 def problem(
@@ -48,7 +47,6 @@ def problem(
     *,
     kind: str | None = None,
     errors: Sequence[Flaw] | None = None,
-    leader: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Give the answer to a request that was not carried out."""
@@ -58,7 +56,6 @@ def problem(
         status=status,
         detail=detail,
         errors=None if errors is None else list(errors),
-        leader=leader,
     )
     content = told.model_dump(mode="json", exclude_none=True)
     return JSONResponse(content, status_code=status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
@@ -79,8 +76,6 @@ def answer_problems(app: FastAPI) -> None:
 
     def not_taken(_: Request, error: Exception) -> Response:
         retry = {"Retry-After": RETRY_AFTER}
-        if isinstance(error, NotLeadingError):
-            return problem(503, str(error), kind="not-the-leader", leader=error.leader, headers=retry)
         return problem(503, str(error), kind="not-taken", headers=retry)
 
     app.add_exception_handler(HTTPException, http)

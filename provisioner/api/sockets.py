@@ -12,7 +12,7 @@ from typing import Final
 
 from provisioner.domain.errors import ConfigurationError
 
-_BACKLOG: Final = 128
+BACKLOG: Final = 128
 LONGEST_PATH: Final = 103
 """What every system takes; a longer one could be made under another name, and nobody could connect to it."""
 _ANSWER_WITHIN: Final = 2.0
@@ -36,7 +36,7 @@ def open_tcp(host: str, port: int) -> Opened:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     both = family == socket.AF_INET6 and host == "::" and socket.has_dualstack_ipv6()
     try:
-        opened = socket.create_server((host, port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
+        opened = socket.create_server((host, port), family=family, backlog=BACKLOG, dualstack_ipv6=both)
     except (OSError, OverflowError) as error:
         why = getattr(error, "strerror", None) or type(error).__name__
         raise ConfigurationError(
@@ -91,7 +91,7 @@ def _made(path: Path) -> Opened:
         born = folder / "s"
         opened.bind(str(born))
         born.chmod(0o600)
-        opened.listen(_BACKLOG)
+        opened.listen(BACKLOG)
         inode = born.stat().st_ino
         born.rename(path)
     except BaseException:

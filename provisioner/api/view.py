@@ -5,22 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
-from provisioner.domain.by_hand import ByHand, NotTakenError, Wish
+from provisioner.domain.by_hand import ByHand, Wish
 from provisioner.domain.secret import SecretText
 from provisioner.domain.status import TokenStatus
 
 SOCKET: Final = "socket"
 HTTP: Final = "http"
 """The ways in which a request comes."""
-
-
-class NotLeadingError(NotTakenError):
-    """A wish was not taken: another replica acts. ``leader`` is its identity, if it is known."""
-
-    def __init__(self, leader: str | None) -> None:
-        who = f"the leader is {leader}" if leader else "who leads is not known"
-        super().__init__(f"this replica is not the leader, and {who}: ask that one")
-        self.leader = leader
 
 
 class UnknownTokenError(Exception):
@@ -51,13 +42,13 @@ class View(Protocol):
         """Give the name of the instance."""
 
     def standings(self) -> tuple[Standing, ...]:
-        """Give where every name stands, in the configuration's order. May take some seconds in a follower."""
+        """Give where every name stands, in the configuration's order. May take seconds beside other replicas."""
 
     def select(self, names: Iterable[str], selector: Mapping[str, str]) -> tuple[str, ...]:
         """Give the names (all when none is given) that carry every label; raises UnknownTokenError."""
 
     def ask(self, names: Iterable[str], wish: Wish) -> tuple[ByHand, ...]:
-        """Take a wish to rotate; raises NotTakenError (NotLeadingError among them) or RequestDiffersError."""
+        """Take a wish to rotate; raises NotTakenError or RequestDiffersError."""
 
     def rotation(self, id_: str) -> ByHand | None:
         """Give a rotation that was asked for, if it is remembered."""

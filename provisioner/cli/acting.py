@@ -29,7 +29,7 @@ def run(context: typer.Context, config: Config = None) -> None:
 
 def once(context: typer.Context, config: Config = None, output: OutputOption = Output.TABLE) -> None:
     """Reconcile every token once and leave, as a CronJob does. Exit 0: all well, 1: a token failed."""
-    from provisioner.app import opened
+    from provisioner.app import NO_TOKENS, opened
 
     with opened(config_path(context, config), logs=True) as application:
         outcomes = application.service.run_once()
@@ -49,7 +49,8 @@ def once(context: typer.Context, config: Config = None, output: OutputOption = O
             for standing, outcome in zip(standings, outcomes, strict=True)
         ]
         columns = ["token", "state", "steps taken", "token id", "expires", "why"]
-        render.console().print(render.table(f"Reconciled {len(rows)} tokens", columns, rows))
+        table = render.table(f"Reconciled {len(rows)} tokens", columns, rows)
+        render.console().print(table if rows else NO_TOKENS)
     if failed:
         raise typer.Exit(EXIT_FAILED)
 

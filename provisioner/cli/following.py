@@ -18,15 +18,17 @@ ENDED: Final = frozenset({"done", "failed"})
 Rotations = Sequence[Mapping[str, Any]]
 
 
-def follow(rotations: Rotations, look: Callable[[], Rotations], console: Console, clock: Clock) -> Rotations:
-    """Show how far they are until each has ended, and give them as they are then."""
+def follow(
+    rotations: Rotations, look: Callable[[], Rotations], console: Console, clock: Clock, *, tells_lines: bool = True
+) -> Rotations:
+    """Show how far they are until each has ended, and give them as they are then; lines only where they are wanted."""
     told: set[str] = set()
     live = Live(_board(rotations), console=console, transient=True) if console.is_terminal else None
     with live or nullcontext():
         while True:
             if live is not None:
                 live.update(_board(rotations))
-            else:
+            elif tells_lines:
                 _tell_new(rotations, told, console)
             if all(each["state"] in ENDED for each in rotations):
                 return rotations

@@ -1,7 +1,7 @@
 """The commands that change nothing: plan, status, explain, check, schema."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,12 +10,14 @@ import typer
 from rich.text import Text
 
 from provisioner.cli import render
-from provisioner.cli.options import Config, Names, OutputOption, config_path
+from provisioner.cli.options import CaCert, Config, Names, OutputOption, Server, TokenFile, config_path
+from provisioner.cli.reach import DaemonRefusedError, Reach, over_http
 from provisioner.cli.render import Output
-from provisioner.domain.errors import ConfigurationError
+from provisioner.domain.errors import ConfigurationError, DaemonUnreachableError
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import AwaitingRevocation, DestinationStatus, LastRequest, TokenStatus, later_request
 from provisioner.domain.steps import Decision, Refuse, Rest, kind
+from provisioner.runtime.clock import SystemClock
 
 if TYPE_CHECKING:
     from provisioner.app import Application
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 EXIT_UNHEALTHY = 1
 EXIT_PENDING = 3
+EXIT_NO_DAEMON = 4
 
 
 def register(app: typer.Typer) -> None:
@@ -39,7 +42,7 @@ def plan(
     output: OutputOption = Output.TABLE,
 ) -> None:
     """Say what would be done now and why, changing nothing. Exit 0: nothing to do, 3: changes pending."""
-    from provisioner.app import opened
+    from provisioner.app import NO_TOKENS, opened
 
     moment = _moment(at)
     with opened(config_path(context, config)) as application:
@@ -52,31 +55,73 @@ def plan(
         rows = [
             (snapshot.token.name, _step_text(decision), decision.fact, _why(decision)) for snapshot, decision in looked
         ]
-        render.console().print(render.table("Plan", ["token", "step", "because", "message"], rows))
+        table = render.table("Plan", ["token", "step", "because", "message"], rows)
+        render.console().print(table if rows else NO_TOKENS)
     if any(_is_pending(decision) for _, decision in looked):
         raise typer.Exit(EXIT_PENDING)
 
 
 def status(
-    context: typer.Context, names: Names = None, config: Config = None, output: OutputOption = Output.TABLE
+    context: typer.Context,
+    names: Names = None,
+    server: Server = None,
+    token_file: TokenFile = None,
+    ca_cert: CaCert = None,
+    config: Config = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
-    """Show where each token stands. Exit 0: all healthy, 1: at least one is not."""
-    from provisioner.app import opened
+    """Show where each token stands: now, or as a daemon saw it last. Exit 0: all healthy, 1: not, 4: no daemon."""
+    from provisioner.app import NO_TOKENS
 
-    with opened(config_path(context, config)) as application:
-        standings = application.service.status(application.service.select(names or ()))
-        now = application.world.clock.now()
-    standings = _with_requests(standings, application.settings.server.admin_socket)
+    if server is None and (token_file is not None or ca_cert is not None):
+        raise ConfigurationError("--token-file and --ca-cert are for --server")
+    if server is not None:
+        instance, standings = _of_daemon(over_http(server, token_file, ca_cert), names or [])
+    else:
+        instance, standings = _looked_up(config_path(context, config), names or [])
     if output is Output.JSON:
-        tokens = [render.as_plain(standing) for standing in standings]
-        render.print_json({"instance": application.settings.instance, "tokens": tokens})
+        render.print_json({"instance": instance, "tokens": [render.as_plain(standing) for standing in standings]})
     else:
         columns = ["token", "state", "expires", "next", "destinations", "consumers", "awaiting revocation", "asked for"]
         columns.append("why")
+        now = SystemClock().now()
         rows = [_status_row(standing, now) for standing in standings]
-        render.console().print(render.table(f"Tokens of {application.settings.instance}", columns, rows))
+        table = render.table(f"Tokens of {instance}", columns, rows)
+        render.console().print(table if rows else NO_TOKENS)
     if not all(standing.healthy for standing in standings):
         raise typer.Exit(EXIT_UNHEALTHY)
+
+
+def _looked_up(config: Path | None, names: list[str]) -> tuple[str, tuple[TokenStatus, ...]]:
+    from provisioner.app import opened
+
+    with opened(config) as application:
+        standings = application.service.status(application.service.select(names))
+    return application.settings.instance, _with_requests(standings, application.settings.server.admin_socket)
+
+
+def _of_daemon(reach: Reach, names: list[str]) -> tuple[str, tuple[TokenStatus, ...]]:
+    """Ask a daemon for what it has seen last."""
+    from pydantic import TypeAdapter, ValidationError
+
+    from provisioner.cli.answers import have_zones
+
+    try:
+        with reach:
+            instance, tokens = reach.standings()
+    except DaemonUnreachableError as error:
+        render.say_error(str(error))
+        raise typer.Exit(EXIT_NO_DAEMON) from None
+    try:
+        told = TypeAdapter(tuple[TokenStatus, ...]).validate_python(tokens)
+    except ValidationError:
+        told = None
+    if told is None or not all(have_zones(asdict(each)) for each in told):
+        raise DaemonRefusedError(f"what {reach.where} tells of its tokens is not understood: is it of another release?")
+    unknown = [name for name in names if name not in {each.name for each in told}]
+    if unknown:
+        raise ConfigurationError(f"no token is named {', '.join(unknown)} at {reach.where}")
+    return instance, tuple(each for each in told if not names or each.name in names)
 
 
 def explain(
@@ -115,7 +160,7 @@ def explain(
 
 def check(context: typer.Context, config: Config = None, output: OutputOption = Output.TABLE) -> None:
     """Try configuration, issuers, stores and lease: reach and permissions. Exit 0: well, 1: not, 2: configuration."""
-    from provisioner.app import opened
+    from provisioner.app import NO_TOKENS, opened
     from provisioner.engine.inspection import inspect
 
     with opened(config_path(context, config)) as application:
@@ -129,6 +174,8 @@ def check(context: typer.Context, config: Config = None, output: OutputOption = 
         for line in lines:
             mark = ("ok   ", "green") if line.ok else ("FAIL ", "bold red")
             screen.print(Text.assemble(mark, f"{line.kind} {line.name}: {line.message}"), soft_wrap=True)
+        if not application.service.tokens:
+            screen.print(Text.assemble(("note ", "yellow"), NO_TOKENS))
     if not all(line.ok for line in lines):
         raise typer.Exit(EXIT_UNHEALTHY)
 

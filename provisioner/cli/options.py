@@ -19,6 +19,13 @@ Config = Annotated[
 ]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="A table for people, or JSON for scripts.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Token names; all when none is given.")]
+Server = Annotated[
+    str | None, typer.Option("--server", metavar="URL", help="Ask the daemon over HTTP instead of its socket.")
+]
+TokenFile = Annotated[
+    Path | None, typer.Option("--token-file", metavar="FILE", help="Holds the API token, for --server.")
+]
+CaCert = Annotated[Path | None, typer.Option("--ca-cert", metavar="FILE", help="The CA of an https:// server, in PEM.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,20 +1,24 @@
 """The command that rotates now: through the daemon's admin socket, over HTTP, or in this process."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import uuid4
 
 import typer
 from rich.text import Text
 
 from provisioner.cli import render
-from provisioner.cli.options import Config, Names, OutputOption, config_path
+from provisioner.cli.direct import Row, rotate_here
+from provisioner.cli.options import CaCert, Config, Names, OutputOption, Server, TokenFile, config_path
+from provisioner.cli.reach import Reach, over_http, through_socket
 from provisioner.cli.render import Output
+from provisioner.domain.by_hand import Wish
 from provisioner.domain.errors import ConfigurationError, DaemonUnreachableError
-from provisioner.domain.model import Trigger
+from provisioner.domain.scrub import scrub
 
 EXIT_FAILED = 1
 EXIT_NO_DAEMON = 4
@@ -22,7 +26,9 @@ _REMEDY = (
     "is it running? name its socket with --socket, or its address with --server URL --token-file FILE, or say --direct"
     " to rotate in this process, which is as safe"
 )
-Row = Mapping[str, Any]
+_REQUEST_ID: Final = re.compile(r"[!-~]{1,200}")
+_LONGEST_REASON: Final = 300
+_LONGEST_BY: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +38,7 @@ class Order:
     names: list[str]
     every: bool
     labels: dict[str, str]
-    trigger: Trigger
+    wish: Wish
     config: Path | None
     output: Output
 
@@ -44,7 +50,11 @@ def rotate(
     selector: Annotated[
         list[str] | None, typer.Option("--selector", "-l", metavar="KEY=VALUE", help="Only tokens with this label.")
     ] = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why: it goes to the log and the status.")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="Why: for log, record and status.")] = "",
+    requested_by: Annotated[
+        str | None,
+        typer.Option("--requested-by", metavar="NAME", help="Who asks: the same. Else the system's user."),
+    ] = None,
     compromised: Annotated[
         bool,
         typer.Option(
@@ -61,12 +71,9 @@ def rotate(
         Path | None,
         typer.Option("--socket", metavar="PATH", help="The daemon's admin socket; else the configured one."),
     ] = None,
-    server: Annotated[
-        str | None, typer.Option("--server", metavar="URL", help="Ask the daemon over HTTP instead of its socket.")
-    ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option("--token-file", metavar="FILE", help="Holds the API token, for --server.")
-    ] = None,
+    server: Server = None,
+    token_file: TokenFile = None,
+    ca_cert: CaCert = None,
     config: Config = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
@@ -75,55 +82,45 @@ def rotate(
         raise ConfigurationError("name the tokens to rotate, or say --all or --selector KEY=VALUE")
     if sum((direct, socket is not None, server is not None)) > 1:
         raise ConfigurationError("--direct, --socket and --server exclude each other")
-    if token_file is not None and server is None:
-        raise ConfigurationError("--token-file is for --server: the admin socket needs no token")
+    if server is None and (token_file is not None or ca_cert is not None):
+        raise ConfigurationError("--token-file and --ca-cert are for --server: the admin socket needs neither")
+    way = "direct" if direct else "socket" if server is None else "http"
     order = Order(
         names=names or [],
         every=every,
         labels=dict(_labels(selector or [])),
-        trigger=Trigger(request_id=request_id or str(uuid4()), reason=reason, compromised=compromised),
+        wish=_wish(request_id, reason, requested_by, compromised=compromised, way=way),
         config=config_path(context, config),
         output=output,
     )
-    if compromised and output is Output.TABLE:
+    if compromised and (output is Output.TABLE or render.complaints().is_terminal):
         warning = "compromised: every older token ends at once, without overlap; consumers that still use one break"
         render.complaints().print(warning, style="bold yellow")
-    rows = _directly(order) if direct else _through_daemon(order, socket, server, token_file, wait=wait)
-    _show(order, rows)
+    if direct:
+        rows = rotate_here(order.names, order.labels, order.wish, order.config)
+    else:
+        way_there = over_http(server, token_file, ca_cert) if server is not None else _through(socket, order.config)
+        rows = _through_daemon(order, way_there, wait=wait)
+    _show(order, [{**row, "done": row["state"] == "done"} for row in rows])
     if any(row["state"] == "failed" for row in rows):
         raise typer.Exit(EXIT_FAILED)
 
 
-def _directly(order: Order) -> list[Row]:
-    """Do it in this process."""
-    from provisioner.app import opened
-
-    with opened(order.config, logs=True) as application:
-        chosen = application.service.select(order.names, order.labels.items())
-        if not chosen:
-            raise ConfigurationError(f"no token carries {order.labels}")
-        results = application.service.rotate(chosen, order.trigger)
-    return [render.as_plain(result) | {"state": "done" if result.done else "failed"} for result in results]
-
-
-def _through_daemon(
-    order: Order, socket: Path | None, server: str | None, token_file: Path | None, *, wait: bool
-) -> list[Row]:
+def _through_daemon(order: Order, reach: "Reach", *, wait: bool) -> Sequence[Row]:
     """Ask a daemon, and follow what it does."""
     from provisioner.cli.following import follow
-    from provisioner.cli.reach import over_http, through_socket
+    from provisioner.cli.reach import AnswerLostError
     from provisioner.runtime.clock import SystemClock
 
     demand = {
         "names": order.names,
         "all": order.every,
         "selector": order.labels,
-        "reason": order.trigger.reason,
-        "compromised": order.trigger.compromised,
-        "request_id": order.trigger.request_id,
-        "requested_by": _me(),
+        "reason": order.wish.reason,
+        "compromised": order.wish.compromised,
+        "request_id": order.wish.request_id,
+        "requested_by": order.wish.by,
     }
-    reach = over_http(server, token_file) if server else through_socket(socket or _configured_socket(order.config))
     asked: list[dict[str, Any]] = []
     try:
         with reach:
@@ -131,15 +128,16 @@ def _through_daemon(
             ids = {each["id"]: number for number, each in enumerate(asked)}
 
             def look() -> list[Row]:
-                return _found(reach.rotations(order.trigger.request_id), ids)
+                return _found(reach.rotations(order.wish.request_id), ids)
 
             ended = follow(asked, look, render.complaints(), SystemClock()) if wait else asked
     except DaemonUnreachableError as error:
-        request_id = order.trigger.request_id
-        taken = f"the request was taken: say it again with --request-id {request_id}, it rotates once"
-        render.say_error(f"{error}; {taken if asked else _REMEDY}")
+        request_id = order.wish.request_id
+        taken = "the request was taken" if asked else "whether the request was taken is not known"
+        again = f"{taken}: say it again with --request-id {request_id}, it rotates once"
+        render.say_error(f"{error}; {again if asked or isinstance(error, AnswerLostError) else _REMEDY}")
         raise typer.Exit(EXIT_NO_DAEMON) from None
-    return [{**each, "done": each["state"] == "done"} for each in ended]
+    return ended
 
 
 def _found(rotations: Sequence[Row], ids: Mapping[str, int]) -> list[Row]:
@@ -150,24 +148,46 @@ def _found(rotations: Sequence[Row], ids: Mapping[str, int]) -> list[Row]:
     return sorted(found, key=lambda each: ids[each["id"]])
 
 
-def _configured_socket(config: Path | None) -> Path:
+def _through(socket: Path | None, config: Path | None) -> "Reach":
     from provisioner.settings.load import load_settings
 
-    return load_settings(config)[0].server.admin_socket
+    return through_socket(socket or load_settings(config)[0].server.admin_socket)
+
+
+def _wish(request_id: str | None, reason: str, requested_by: str | None, *, compromised: bool, way: str) -> Wish:
+    """Give what is asked for; what a daemon would refuse is refused by every way."""
+    if request_id is not None and not _REQUEST_ID.fullmatch(request_id):
+        raise ConfigurationError("--request-id has to be 1 to 200 visible ASCII characters")
+    if request_id is not None and scrub(request_id) != request_id:
+        raise ConfigurationError("--request-id looks like a secret, and it would be shown: choose another")
+    for option, text, longest in (("--reason", reason, _LONGEST_REASON), ("--requested-by", requested_by, _LONGEST_BY)):
+        if text is not None and len(text) > longest:
+            raise ConfigurationError(f"{option} has {len(text)} characters, and may have {longest}")
+    return Wish(
+        request_id=request_id or str(uuid4()),
+        reason=scrub(reason),
+        compromised=compromised,
+        by=scrub(requested_by or _me())[:_LONGEST_BY],
+        via=way,
+    )
 
 
 def _me() -> str:
-    """Give who runs this, as the system knows them."""
+    """Give who runs this, as the system knows them; in a pod all are the same user, so it says which pod."""
     from pwd import getpwuid
 
+    from provisioner.settings.pod import pod
+
     try:
-        return getpwuid(os.getuid()).pw_name
+        user = getpwuid(os.getuid()).pw_name
     except KeyError:
-        return f"uid {os.getuid()}"
+        user = f"uid {os.getuid()}"
+    ours = pod()
+    return user if ours is None else f"{user} in pod {ours.namespace}/{ours.name}"
 
 
 def _show(order: Order, rows: list[Row]) -> None:
-    request_id = order.trigger.request_id
+    request_id = order.wish.request_id
     if order.output is Output.JSON:
         render.print_json({"request_id": request_id, "rotations": rows})
         return

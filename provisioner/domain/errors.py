@@ -59,6 +59,10 @@ class AttemptFailedError(TemporaryError):
     """A rotation was begun and did not reach its commit; the message says at which step and why."""
 
 
+class OvertakenError(AttemptFailedError):
+    """A rotation was begun, and somebody else wrote the secret before it could be committed."""
+
+
 class DaemonUnreachableError(TemporaryError):
     """No running daemon answered; nothing was asked of anybody."""
 

@@ -281,11 +281,12 @@ class AbandonedCounted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestMade:
-    """A request went to a store or an issuer, and came to a result."""
+    """A request went to a store, an issuer or what consumes its tokens, and came to a result."""
 
     kind: str
-    """``store`` or ``issuer``."""
+    """``store``, ``issuer`` or ``consumer``."""
     backend: str
+    """Its name; of a consumer its kind, as ``Deployment`` or ``webhook``."""
     operation: str
     result: str
     """``ok`` or the name of the error."""

@@ -143,9 +143,25 @@ class Trigger:
     reason: str = ""
     compromised: bool = False
     """Whether the predecessor is to be revoked without overlap."""
+    by: str | None = None
+    """Who it is, by their own word."""
+    via: str | None = None
+    """``socket``, ``http`` or ``direct``."""
+    at: datetime | None = None
+    """When they asked."""
 
 
 # --- stored -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """Who asked for a rotation, by what way, when and why, as a record keeps it: see ``domain.asking``."""
+
+    by: str | None = None
+    via: str | None = None
+    at: datetime | None = None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +179,8 @@ class Record:
     """When the write that committed it was sent, by the writer's clock."""
     request_id: str | None = None
     """The manual trigger that caused it, if one did."""
+    asked: Asking | None = None
+    """Who sent that, when and why; None also where an older release has written it."""
     past_requests: tuple[str, ...] = ()
     """Triggers honoured before it, newest first: a wish sent again years later rotates nothing."""
     compromised: bool = False
@@ -199,6 +217,7 @@ class Damaged:
     rotation_id: str | None = None
     stored_at: datetime | None = None
     request_id: str | None = None
+    asked: Asking | None = None
     past_requests: tuple[str, ...] = ()
     compromised: bool = False
     predecessors: tuple[str, ...] = ()

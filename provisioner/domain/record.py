@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+from provisioner.domain.asking import asking
 from provisioner.domain.mark import Owner
-from provisioner.domain.model import Absent, Content, Damaged, Destination, Foreign, Record, Reservation
+from provisioner.domain.model import Absent, Asking, Content, Damaged, Destination, Foreign, Record, Reservation
 from provisioner.domain.secret import SecretText
 from provisioner.domain.timing import rfc3339
 
@@ -19,15 +20,18 @@ RECORD_FIELDS: Final = (
     "issuer",
     "stored_at",
     "request_id",
+    "requested_by",
+    "requested_via",
+    "requested_at",
+    "request_reason",
     "past_requests",
     "compromised",
     "predecessors",
     "permissions_digest",
 )
 """Our names for the fields of a record; a destination's ``fields`` may map them to consumers' names."""
-_OPTIONAL: Final = frozenset(
-    {"stored_at", "request_id", "past_requests", "compromised", "predecessors", "permissions_digest"}
-)
+_NEEDED: Final = frozenset({"token", "token_id", "issued_at", "expires_at", "rotation_id", "owner", "issuer"})
+_OPTIONAL: Final = frozenset(RECORD_FIELDS) - _NEEDED
 """Fields without which a record is whole all the same."""
 
 FIRST_YEAR: Final = 2000
@@ -51,6 +55,7 @@ def to_document(content: Record | Reservation, owner: Owner, destination: Destin
     }
     if content.request_id is not None:
         plain["request_id"] = content.request_id
+        plain |= spelled_asking(content.asked or Asking())
     if content.past_requests:
         plain["past_requests"] = list(content.past_requests)
     if content.compromised:
@@ -60,6 +65,13 @@ def to_document(content: Record | Reservation, owner: Owner, destination: Destin
     if content.permissions_digest is not None:
         plain["permissions_digest"] = content.permissions_digest
     return dict(destination.extra) | {destination.fields.get(name, name): value for name, value in plain.items()}
+
+
+def spelled_asking(asked: Asking) -> dict[str, str]:
+    """Spell who asked, as far as it is known."""
+    at = None if asked.at is None else rfc3339(asked.at)
+    texts = {"requested_by": asked.by, "requested_via": asked.via, "requested_at": at, "request_reason": asked.reason}
+    return {name: text for name, text in texts.items() if text is not None}
 
 
 def read_document(
@@ -101,6 +113,7 @@ def _record(found: "_Fields", owner: Owner, token: SecretText) -> Record | Damag
     token_id, rotation_id, issuer = (found.text(name) for name in ("token_id", "rotation_id", "issuer"))
     issued_at, expires_at = found.moment("issued_at"), found.moment("expires_at")
     request_id, past_requests = found.text("request_id"), found.texts("past_requests")
+    asked = None if request_id is None else _asking(found)
     compromised, predecessors = found.value("compromised") is True, found.texts("predecessors")
     if token_id and rotation_id and issuer and issued_at and expires_at:
         return Record(
@@ -113,6 +126,7 @@ def _record(found: "_Fields", owner: Owner, token: SecretText) -> Record | Damag
             issuer=issuer,
             stored_at=found.moment("stored_at") or issued_at,
             request_id=request_id,
+            asked=asked,
             past_requests=past_requests,
             compromised=compromised,
             predecessors=predecessors,
@@ -132,10 +146,20 @@ def _record(found: "_Fields", owner: Owner, token: SecretText) -> Record | Damag
         rotation_id=rotation_id,
         stored_at=found.moment("stored_at"),
         request_id=request_id,
+        asked=asked,
         past_requests=past_requests,
         compromised=compromised,
         predecessors=predecessors,
         permissions_digest=found.text("permissions_digest"),
+    )
+
+
+def _asking(found: "_Fields") -> Asking | None:
+    return asking(
+        by=found.text("requested_by"),
+        via=found.text("requested_via"),
+        at=found.moment("requested_at"),
+        reason=found.text("request_reason"),
     )
 
 

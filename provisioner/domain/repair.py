@@ -103,6 +103,7 @@ def _read_off(damaged: Damaged, token: IssuedToken) -> Record | None:
         issuer=token.issuer,
         stored_at=damaged.stored_at or token.created_at,
         request_id=damaged.request_id,
+        asked=damaged.asked,
         past_requests=damaged.past_requests,
         compromised=damaged.compromised,
         predecessors=damaged.predecessors,

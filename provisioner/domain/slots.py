@@ -13,20 +13,21 @@ from typing import Final
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from provisioner.domain.errors import StoreRefusedError
-from provisioner.domain.model import Destination, Record
-from provisioner.domain.record import to_document
+from provisioner.domain.model import Asking, Destination, Record
+from provisioner.domain.record import spelled_asking, to_document
+from provisioner.domain.spelling import escaped, unescaped
 
 MOST_PARTS: Final = 9
 """Three slots have to fit into the 50 tags of a secret, beside other people's."""
 _MOST_REQUESTS: Final = 16
 _LONGEST_REQUESTS: Final = 1000
+_ROOM_FOR_WHO_ASKED: Final = 250
+"""So much there is besides; what more it needs is taken from the requests before it."""
 _KEY: Final = re.compile(
     r"token-provisioner/(?P<rotation_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(?P<part>[0-8])"
 )
 _HEAD: Final = re.compile(r"parts=(?P<parts>[1-9])\+sha256=(?P<digest>[0-9a-f]{64})(?:\+|$)")
 _LISTS: Final = frozenset({"past_requests", "predecessors"})
-_PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.:-")
-_ESCAPED: Final = re.compile(r"@([0-9A-F]{2})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,16 +94,20 @@ def is_slot_key(key: str) -> bool:
     return _KEY.fullmatch(key) is not None
 
 
-def requests_kept(requests: Iterable[str]) -> tuple[str, ...]:
-    """Give the newest of the triggers that were honoured, as many as a slot surely has room for."""
+def requests_kept(requests: Iterable[str], asked: Asking | None = None) -> tuple[str, ...]:
+    """Give the newest of the triggers that were honoured, as many as a slot surely has room for beside who asked."""
     kept: list[str] = []
-    left = _LONGEST_REQUESTS
+    left = _LONGEST_REQUESTS - max(0, _length(asked) - _ROOM_FOR_WHO_ASKED)
     for request in requests:
-        left -= len(_escaped(request)) + 1
+        left -= len(escaped(request)) + 1
         if left < 0 or len(kept) == _MOST_REQUESTS:
             break
         kept.append(request)
     return tuple(kept)
+
+
+def _length(asked: Asking | None) -> int:
+    return 0 if asked is None else sum(len(f"+{name}={escaped(text)}") for name, text in spelled_asking(asked).items())
 
 
 def _digest(token: str) -> str:
@@ -115,7 +120,7 @@ def _name(rotation_id: str) -> str:
         is_usual = str(UUID(rotation_id)) == rotation_id
     except ValueError:
         is_usual = False
-    return rotation_id if is_usual else str(uuid5(NAMESPACE_OID, _escaped(rotation_id)))
+    return rotation_id if is_usual else str(uuid5(NAMESPACE_OID, escaped(rotation_id)))
 
 
 def _key(name: str, part: int) -> str:
@@ -133,7 +138,7 @@ def _leading(pieces: Iterable[str | None]) -> Iterator[str]:
 def _value(name: str, value: object) -> str:
     if isinstance(value, bool):
         return "true"  # false is left out
-    return "/".join(map(_escaped, value)) if name in _LISTS and isinstance(value, list) else _escaped(str(value))
+    return "/".join(map(escaped, value)) if name in _LISTS and isinstance(value, list) else escaped(str(value))
 
 
 def _fields(texts: Iterable[str]) -> Iterator[tuple[str, object]]:
@@ -142,19 +147,6 @@ def _fields(texts: Iterable[str]) -> Iterator[tuple[str, object]]:
         if not equals or name == "token":
             continue
         if name in _LISTS:
-            yield name, [_unescaped(item) for item in value.split("/")]
+            yield name, [unescaped(item) for item in value.split("/")]
         else:
-            yield name, value == "true" if name == "compromised" else _unescaped(value)
-
-
-def _escaped(text: str) -> str:
-    spelled_bytes = text.encode(errors="surrogatepass")
-    return "".join(chr(byte) if byte in _PLAIN else f"@{byte:02X}" for byte in spelled_bytes)
-
-
-def _unescaped(text: str) -> str:
-    plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
-    try:
-        return plain.encode("latin-1").decode(errors="surrogatepass")
-    except ValueError:
-        return ""
+            yield name, value == "true" if name == "compromised" else unescaped(value)

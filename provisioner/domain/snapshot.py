@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from provisioner.domain.memory import Memory
 from provisioner.domain.model import IssuedToken, Listing, ManagedToken, Record, Stored, Trigger, Unreadable
@@ -28,9 +29,12 @@ def _life_of(token: IssuedToken) -> tuple[bool, bool, float]:
     return token.revoked_at is None, token.expires_at is None, ends
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """Everything that a decision about one name may depend on, besides the time."""
+    """Everything that a decision about one name may depend on, besides the time.
+
+    What follows from it is worked out once: every check asks for it.
+    """
 
     token: ManagedToken
     primary: Stored | Unreadable
@@ -41,19 +45,19 @@ class Snapshot:
     trigger: Trigger | None = None
     memory: Memory = field(default_factory=Memory)
 
-    @property
+    @cached_property
     def record(self) -> Record | None:
         """The primary's record, when it was read and is a whole one."""
         return self.primary.record if isinstance(self.primary, Stored) else None
 
-    @property
+    @cached_property
     def current(self) -> IssuedToken | None:
         """The stored token as its issuer lists it, when it does."""
         record = self.record
         listing = self.listings.get(record.issuer) if record is not None else None
         return listing.find(record.token_id) if record is not None and isinstance(listing, Listing) else None
 
-    @property
+    @cached_property
     def life(self) -> tuple[datetime, datetime] | None:
         """The stored token's beginning and end: the issuer's word before the record's."""
         record, current = self.record, self.current
@@ -73,6 +77,10 @@ class Snapshot:
 
     def marked(self) -> tuple[IssuedToken, ...]:
         """All tokens of this name on every readable list, dead ones included, each once."""
+        return self._marked
+
+    @cached_property
+    def _marked(self) -> tuple[IssuedToken, ...]:
         readable = (listing for listing in self.listings.values() if isinstance(listing, Listing))
         return each_once(token for listing in readable for token in listing.of(self.token.owner))
 

@@ -1,7 +1,7 @@
 """Where a name stands, in the words of ``provisioner status`` and ``GET /v1/tokens``."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ from provisioner.domain.checks import (
 from provisioner.domain.consumers import Standing, Workload
 from provisioner.domain.following import NOBODY_KNOWS, restart_again_at, sight_of, untold
 from provisioner.domain.memory import Backoff
-from provisioner.domain.model import Record, Stored, Unreadable
+from provisioner.domain.model import Asking, Record, Stored, Unreadable
 from provisioner.domain.overdue import (
     late_destinations,
     passed_over,
@@ -113,7 +113,7 @@ class WebhookStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastRequest:
-    """The last rotation that a person asked for. Who, when and why is what the daemon that was asked remembers."""
+    """The last rotation that a person asked for, as its record tells, or the daemon that was asked remembers."""
 
     request_id: str
     compromised: bool
@@ -123,7 +123,7 @@ class LastRequest:
     by: str | None = None
     """Who it was, by their own word."""
     via: str | None = None
-    """``socket`` or ``http``."""
+    """``socket``, ``http`` or ``direct``."""
     reason: str | None = None
 
 
@@ -188,9 +188,15 @@ def status_of(snapshot: Snapshot, decision: Decision, now: datetime, *, rotating
 
 
 def later_request(recorded: LastRequest | None, remembered: LastRequest) -> LastRequest:
-    """Give the last of what the record tells and what a daemon remembers, which tells more of the same request."""
-    if recorded is None or recorded.request_id == remembered.request_id:
+    """Give the last of what the record tells and what a daemon remembers.
+
+    Of the same request the record says who was first; what it tells of them the daemon that they asked knows at length.
+    """
+    if recorded is None:
         return remembered
+    if recorded.request_id == remembered.request_id:
+        is_theirs = recorded.asked_at in {None, remembered.asked_at}
+        return replace(remembered, stored_at=recorded.stored_at) if is_theirs else recorded
     stored_at, asked_at = recorded.stored_at, remembered.asked_at
     is_later = stored_at is None or (asked_at is not None and asked_at > stored_at)
     return remembered if is_later else recorded
@@ -199,7 +205,16 @@ def later_request(recorded: LastRequest | None, remembered: LastRequest) -> Last
 def _last_request(record: Record) -> LastRequest | None:
     if record.request_id is None:
         return None
-    return LastRequest(request_id=record.request_id, compromised=record.compromised, stored_at=record.stored_at)
+    asked = record.asked or Asking()
+    return LastRequest(
+        request_id=record.request_id,
+        compromised=record.compromised,
+        stored_at=record.stored_at,
+        asked_at=asked.at,
+        by=asked.by,
+        via=asked.via,
+        reason=asked.reason,
+    )
 
 
 def _awaiting(snapshot: Snapshot, plan: Retirement, now: datetime) -> AwaitingRevocation:

@@ -25,6 +25,11 @@ def is_mint_key(key: str) -> bool:
     return key == MINT_KEY or key.startswith(f"{MINT_KEY}:")
 
 
+def mint_key(trigger: Trigger | None) -> str:
+    """Backoff key of a rotation, by itself or at that wish."""
+    return MINT_KEY if trigger is None else f"{MINT_KEY}:{trigger.request_id}"
+
+
 def revoke_key(token: IssuedToken) -> str:
     """Backoff key of a revocation: its failures delay no other."""
     return f"{_REVOKE_KEY}{token.token_id}"
@@ -89,7 +94,7 @@ class Mint:
     @property
     def key(self) -> str:
         """Backoff key: a manual trigger does not wait for the failures of others, only for its own."""
-        return MINT_KEY if self.trigger is None else f"{MINT_KEY}:{self.trigger.request_id}"
+        return mint_key(self.trigger)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

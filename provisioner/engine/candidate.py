@@ -70,10 +70,6 @@ class Candidate:
         """Tell whether this process may act now."""
         return self._standing.is_leading(self._elector.terms, self._clock.monotonic())
 
-    def leader(self) -> str | None:
-        """Give who was seen to lead last; None when nobody was."""
-        return self._leader or None
-
     def finish_by(self) -> float | None:
         """Give the monotonic moment by which all work must have ended.
 
@@ -201,8 +197,6 @@ class Candidate:
         until, now = self._standing.leads_until(self._elector.terms), self._clock.monotonic()
         self._ended_at = now if until is None else min(until, now)
         self._standing = self._elector.stepped_down(self._standing)
-        if self._leader == self._elector.identity:
-            self._leader = None
 
     def release(self) -> None:
         """Stop leading, then write nobody down as the holder, if we are; never raises."""

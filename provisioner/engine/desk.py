@@ -35,10 +35,16 @@ class Desk:
     """Takes wishes, an Observer that sees what is done for their names. Thread-safe."""
 
     def __init__(
-        self, clock: Clock, *, instance: str, concurrency: int, rotate: Callable[[str, Trigger], RotationResult]
+        self,
+        clock: Clock,
+        *,
+        instance: str,
+        concurrency: int,
+        rotate: Callable[[str, Trigger], RotationResult],
+        most_kept: int = MOST_KEPT,
     ) -> None:
-        """Take who carries a wish out, by name; so many are under way at a time."""
-        self._clock, self._instance, self._rotate = clock, instance, rotate
+        """Take who carries a wish out, by name; so many are under way at a time, and so many are remembered."""
+        self._clock, self._instance, self._rotate, self._most_kept = clock, instance, rotate, most_kept
         self._lock, self._is_closed = Lock(), False
         self._kept: dict[str, ByHand] = {}
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="by hand")
@@ -54,7 +60,7 @@ class Desk:
         with self._lock:
             if self._is_closed:
                 raise NotTakenError("this process is stopping: ask the next one")
-            wanted = {self._id(name, wish): name for name in names}
+            wanted = {self.id_of(name, wish.request_id): name for name in names}
             for each in filter(None, map(self._kept.get, wanted)):
                 _check_same(each, wish)
             begun = [id_ for id_ in wanted if id_ not in self._kept or self._kept[id_].progress is Progress.FAILED]
@@ -82,8 +88,9 @@ class Desk:
 
     # --- how ----------------------------------------------------------------------------------------
 
-    def _id(self, name: str, wish: Wish) -> str:
-        return str(uuid5(_OURS, f"{self._instance}/{name}/{wish.request_id}"))
+    def id_of(self, name: str, request_id: str) -> str:
+        """Give the id of a rotation: the same in every process."""
+        return str(uuid5(_OURS, f"{self._instance}/{name}/{request_id}"))
 
     def _begun(self, id_: str, name: str, wish: Wish) -> ByHand:
         before = self._kept.pop(id_, None)
@@ -92,9 +99,9 @@ class Desk:
 
     def _make_room(self, count: int, keep: Iterable[str]) -> None:
         ended = [id_ for id_, each in self._kept.items() if each.has_ended and id_ not in set(keep)]
-        too_many = len(self._kept) + count - MOST_KEPT
+        too_many = len(self._kept) + count - self._most_kept
         if too_many > len(ended):
-            raise NotTakenError(f"{MOST_KEPT} rotations have been asked for and not ended: wait for them")
+            raise NotTakenError(f"{self._most_kept} rotations have been asked for and not ended: wait for them")
         for id_ in ended[: max(0, too_many)]:
             del self._kept[id_]
 
@@ -106,7 +113,14 @@ class Desk:
                 return
             self._kept[id_] = replace(asked, progress=Progress.RUNNING)
         wish = asked.wish
-        trigger = Trigger(request_id=wish.request_id, reason=wish.reason, compromised=wish.compromised)
+        trigger = Trigger(
+            request_id=wish.request_id,
+            reason=wish.reason,
+            compromised=wish.compromised,
+            by=wish.by,
+            via=wish.via,
+            at=asked.asked_at,
+        )
         try:
             result = self._rotate(asked.name, trigger)
         except Exception as error:  # noqa: BLE001  # a bug must not leave somebody waiting for ever

@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from provisioner.domain import events
+from provisioner.domain.asking import asking_of
 from provisioner.domain.errors import (
     AttemptFailedError,
     ConflictError,
     IssuerRefusedError,
     IssuerUnavailableError,
     OutcomeUnknownError,
+    OvertakenError,
     ProvisionerError,
     StoreUnavailableError,
 )
@@ -109,7 +111,8 @@ class Rotation:
         try:
             return work()
         except ProvisionerError as error:
-            raise AttemptFailedError(f"{name} failed: {error}") from error
+            kind = OvertakenError if isinstance(error, OvertakenError) else AttemptFailedError
+            raise kind(f"{name} failed: {error}") from error
         finally:
             self._phases[name] = timedelta(seconds=self._world.clock.monotonic() - started)
 
@@ -187,6 +190,7 @@ class Rotation:
 
     def _record(self, minted: MintedToken, expires_at: datetime) -> Record:
         now, before, trigger = self._world.clock.now(), self._step.primary.record, self._step.trigger
+        asked = None if trigger is None else asking_of(trigger)
         honoured = () if before is None else tuple(filter(None, (before.request_id, *before.past_requests)))
         return Record(
             token=minted.token,
@@ -198,7 +202,8 @@ class Rotation:
             issuer=self._token.issuer,
             stored_at=now,
             request_id=trigger.request_id if trigger else None,
-            past_requests=requests_kept(honoured),
+            asked=asked,
+            past_requests=requests_kept(honoured, asked),
             compromised=trigger.compromised if trigger else False,
             predecessors=self._predecessors,
             permissions_digest=digest_of(self._token.permissions),
@@ -248,7 +253,7 @@ class Rotation:
             if stored.record is not None and stored.record.rotation_id == record.rotation_id:
                 return stored.revision
             # after a try of unknown outcome ours may have landed and been replaced: may_land keeps its overlap
-            raise AttemptFailedError("somebody else wrote the secret first: the new token is given up")
+            raise OvertakenError("somebody else wrote the secret first: the new token is given up")
 
     def _revision_of_ours(self, record: Record) -> str | None:
         """Give the revision at which our record is stored, None when it is not or nobody says."""

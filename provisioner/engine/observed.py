@@ -8,9 +8,11 @@ from typing import Final, TypeVar
 from provisioner.domain import events
 from provisioner.domain.errors import (
     IssuerUnavailableError,
+    NotificationFailedError,
     OutcomeUnknownError,
     ProvisionerError,
     StoreUnavailableError,
+    WorkloadsUnavailableError,
 )
 from provisioner.domain.mark import Owner
 from provisioner.domain.model import (
@@ -35,15 +37,17 @@ _UNKNOWN: Final[Mapping[str, type[ProvisionerError]]] = {
     "write": OutcomeUnknownError,
     "revoke": OutcomeUnknownError,
     "amend": OutcomeUnknownError,
+    "deliver": NotificationFailedError,
 }
 """What an unexpected end means where there may have been an effect."""
 _UNREAD: Final[Mapping[str, type[ProvisionerError]]] = {
     "store": StoreUnavailableError,
     "issuer": IssuerUnavailableError,
+    "consumer": WorkloadsUnavailableError,
 }
 
 
-def _observed(observe: Observer, kind: str, backend: str, operation: str, request: Callable[[], T]) -> T:
+def observed(observe: Observer, kind: str, backend: str, operation: str, request: Callable[[], T]) -> T:
     """Make a request and tell of it. A foreign error, which only a bug lets come so far, becomes one of ours here.
 
     So does SystemExit: an adapter has no business to end us. A foreign error could hold a secret, and it must not end
@@ -78,7 +82,7 @@ class ObservedIssuer:
 
     def list(self) -> Listing:
         """See the port. That the issuer's clock is wrong, or ours, is told once, until it is right again."""
-        listing = _observed(self._observe, "issuer", self.name, "list", self._issuer.list)
+        listing = observed(self._observe, "issuer", self.name, "list", self._issuer.list)
         is_skewed = listing.clock_skew != timedelta(0)
         with self._lock:
             has_changed, self._is_skewed = is_skewed != self._is_skewed, is_skewed
@@ -90,23 +94,23 @@ class ObservedIssuer:
 
     def create(self, request: CreateRequest) -> MintedToken:
         """See the port."""
-        return _observed(self._observe, "issuer", self.name, "create", lambda: self._issuer.create(request))
+        return observed(self._observe, "issuer", self.name, "create", lambda: self._issuer.create(request))
 
     def prove(self, token: SecretText, token_id: str) -> bool:
         """See the port."""
-        return _observed(self._observe, "issuer", self.name, "prove", lambda: self._issuer.prove(token, token_id))
+        return observed(self._observe, "issuer", self.name, "prove", lambda: self._issuer.prove(token, token_id))
 
     def revoke(self, token: IssuedToken) -> None:
         """See the port."""
-        _observed(self._observe, "issuer", self.name, "revoke", lambda: self._issuer.revoke(token))
+        observed(self._observe, "issuer", self.name, "revoke", lambda: self._issuer.revoke(token))
 
     def amend(self, token: IssuedToken, permissions: frozenset[Permission]) -> None:
         """See the port."""
-        _observed(self._observe, "issuer", self.name, "amend", lambda: self._issuer.amend(token, permissions))
+        observed(self._observe, "issuer", self.name, "amend", lambda: self._issuer.amend(token, permissions))
 
     def accepts(self, credential: SecretText) -> bool:
         """See the port."""
-        return _observed(self._observe, "issuer", self.name, "accepts", lambda: self._issuer.accepts(credential))
+        return observed(self._observe, "issuer", self.name, "accepts", lambda: self._issuer.accepts(credential))
 
     def close(self) -> None:
         """See the port."""
@@ -126,15 +130,15 @@ class ObservedStore:
 
     def preflight(self, destination: Destination) -> None:
         """See the port."""
-        _observed(self._observe, "store", self.name, "preflight", lambda: self._store.preflight(destination))
+        observed(self._observe, "store", self.name, "preflight", lambda: self._store.preflight(destination))
 
     def read(self, destination: Destination, owner: Owner) -> Stored:
         """See the port."""
-        return _observed(self._observe, "store", self.name, "read", lambda: self._store.read(destination, owner))
+        return observed(self._observe, "store", self.name, "read", lambda: self._store.read(destination, owner))
 
     def confirm(self, destination: Destination, owner: Owner) -> Stored:
         """See the port."""
-        return _observed(self._observe, "store", self.name, "confirm", lambda: self._store.confirm(destination, owner))
+        return observed(self._observe, "store", self.name, "confirm", lambda: self._store.confirm(destination, owner))
 
     def write(self, destination: Destination, owner: Owner, content: Record | Reservation, expected: str) -> str:
         """See the port."""
@@ -142,11 +146,11 @@ class ObservedStore:
         def request() -> str:
             return self._store.write(destination, owner, content, expected)
 
-        return _observed(self._observe, "store", self.name, "write", request)
+        return observed(self._observe, "store", self.name, "write", request)
 
     def check(self, destinations: Sequence[tuple[Destination, Owner]]) -> Sequence[str]:
         """See the port."""
-        return _observed(self._observe, "store", self.name, "check", lambda: self._store.check(destinations))
+        return observed(self._observe, "store", self.name, "check", lambda: self._store.check(destinations))
 
     def close(self) -> None:
         """See the port."""

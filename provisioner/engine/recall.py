@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from threading import Lock
 
 from provisioner.domain.memory import Memory
-from provisioner.domain.model import Trigger
 
 
 class Recall:
@@ -14,7 +13,6 @@ class Recall:
     def __init__(self) -> None:
         self._lock = Lock()
         self._memories: dict[str, Memory] = {}
-        self._triggers: dict[str, Trigger] = {}
         self._turns: dict[str, Lock] = {}
 
     def memory(self, name: str) -> Memory:
@@ -26,19 +24,6 @@ class Recall:
         """Replace what is remembered of a name; only whoever has its turn may."""
         with self._lock:
             self._memories[name] = memory
-
-    def trigger(self, name: str) -> Trigger | None:
-        """Give the manual trigger that is pending for a name."""
-        with self._lock:
-            return self._triggers.get(name)
-
-    def ask(self, name: str, trigger: Trigger | None) -> None:
-        """Make a manual trigger pending, or none."""
-        with self._lock:
-            if trigger is None:
-                self._triggers.pop(name, None)
-            else:
-                self._triggers[name] = trigger
 
     def is_acting(self, name: str) -> bool:
         """Tell whether somebody has the name's turn now."""

@@ -5,8 +5,9 @@ from datetime import timedelta
 from typing import Final
 
 from provisioner.domain import events
+from provisioner.domain.by_hand import belongs_to_wish
 from provisioner.domain.decide import decide
-from provisioner.domain.errors import ProvisionerError
+from provisioner.domain.errors import OvertakenError, ProvisionerError
 from provisioner.domain.memory import Memory
 from provisioner.domain.model import Destination, ManagedToken, Stored, Trigger, Unreadable
 from provisioner.domain.scrub import scrub
@@ -52,18 +53,32 @@ class Outcome:
     """How many steps had an effect."""
     revoked: tuple[str, ...] = ()
     """Ids of the tokens that were revoked on the way, in order."""
+    rotated: bool = False
+    """Whether a new token was made and stored on the way."""
+    overtaken: bool = False
+    """Whether none was, because somebody else wrote the secret first."""
 
 
 def reconcile(
-    world: World, token: ManagedToken, listings: Listings, *, memory: Memory, trigger: Trigger | None = None
+    world: World,
+    token: ManagedToken,
+    listings: Listings,
+    *,
+    memory: Memory,
+    trigger: Trigger | None = None,
+    by_hand: bool = False,
 ) -> Outcome:
-    """Take steps until the decision is to rest, or somebody else is to act. Trouble outside is said, not raised."""
+    """Take steps until the decision is to rest, or somebody else is to act. Trouble outside is said, not raised.
+
+    ``by_hand``: a person asked this very process for the trigger, so that what belongs to it is done whoever leads.
+    """
     just_read: Stored | None = None
     looked_at: Snapshot | None = None
     failures: list[str] = []
     revoked: list[str] = []
     in_vain = set[str]()
     changed, looks = 0, Looks(world)
+    rotated = overtaken = False
     for _ in range(MOST_STEPS):
         snapshot = looked_at or gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
         snapshot = replace(snapshot, memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot))
@@ -80,10 +95,9 @@ def reconcile(
             decision = decide(snapshot, world.clock.now())
             break
         _tell(world, token, decision)
-        if not world.may_act() or (isinstance(step, Mint | Restart | Notify) and not world.may_begin()):
-            break  # who leads now, or the next process, takes it from here
-        if isinstance(step, Notify) and step.key in in_vain:
-            break  # while one webhook hangs, the backoff of another ends: whoever waits for this name comes first
+        is_ours = world.may_act() or (by_hand and belongs_to_wish(step, snapshot))
+        if not is_ours or _is_left(world, step, in_vain):
+            break  # who leads now, the next process, or the next pass takes it from here
         looked_at = snapshot if isinstance(step, Confirm | Restart | Notify) else None  # these change neither truth
         try:
             applied = apply(world, snapshot, decision, step)
@@ -91,6 +105,7 @@ def reconcile(
             memory, just_read = _failed(world, snapshot, decision, step, error), None
             failures.append(memory.backoffs[step.key].error)
             in_vain.add(step.key)
+            overtaken = isinstance(error.__cause__ or error, OvertakenError)
             listings = (
                 listings if looked_at else Listings(world)
             )  # the attempt may have left a token, which is to be seen at once
@@ -100,6 +115,7 @@ def reconcile(
             listings = Listings(world)  # this one is behind what was seen just now
             continue
         memory, just_read = recollection.succeeded(applied.memory, step.key), applied.just_read
+        rotated = rotated or isinstance(step, Mint)
         changed += not isinstance(step, TryStored | Confirm | Restart | Notify)  # these only look, or come after it
         if isinstance(step, Mint) and token.credential_of:
             listings = Listings(world)  # asked with the new token, which is what the end of the old one waits for
@@ -115,7 +131,18 @@ def reconcile(
         failures=tuple(failures),
         changed=changed,
         revoked=tuple(revoked),
+        rotated=rotated,
+        overtaken=overtaken and not rotated,
     )
+
+
+def _is_left(world: World, step: Effect, in_vain: set[str]) -> bool:
+    """Tell whether a step is not to be begun in this pass: nothing new once somebody has asked us to leave.
+
+    Nor is a webhook told again: while one hangs, the backoff of another ends; who waits for the name comes first.
+    """
+    is_again = isinstance(step, Notify) and step.key in in_vain
+    return is_again or (isinstance(step, Mint | Restart | Notify) and not world.may_begin())
 
 
 def _ask_copies(world: World, snapshot: Snapshot) -> Snapshot:

@@ -16,7 +16,7 @@ from provisioner.domain.model import IssuedToken, Listing, ManagedToken, Trigger
 from provisioner.domain.retirement import Retirement, held_by_copies, out_of_reach, retirements
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.status import TokenStatus, status_of
-from provisioner.domain.steps import Confirm, Decision, TryStored, revoke_key
+from provisioner.domain.steps import Confirm, Decision, TryStored, mint_key, revoke_key
 from provisioner.domain.timing import rfc3339, whole_seconds
 from provisioner.domain.trials import refusal_is_certain_at
 from provisioner.engine import recollection
@@ -30,6 +30,8 @@ from provisioner.engine.world import World
 
 T = TypeVar("T")
 _MOST_TRIALS: Final = 3
+_MOST_RACES: Final = 3
+"""A wish is begun anew so often when another replica, rotating for a reason of its own, was faster."""
 _LONGEST_WAIT: Final = timedelta(minutes=10)
 """For ``run_once``: a CronJob is not to sleep for hours."""
 _JUST_AFTER: Final = timedelta(milliseconds=20)
@@ -195,19 +197,18 @@ class Service:
         with ThreadPoolExecutor(max_workers=min(self._concurrency, len(tokens)), thread_name_prefix="token") as pool:
             return list(pool.map(work, tokens))
 
-    def _reconcile(self, token: ManagedToken, listings: Listings) -> Outcome:
-        name = token.name
+    def _reconcile(self, token: ManagedToken, listings: Listings, trigger: Trigger | None = None) -> Outcome:
+        """Do what is to be done for a name in its turn; for a trigger, whoever leads."""
+        name, by_hand = token.name, trigger is not None
+        world = self._world.at_a_wish() if by_hand else self._world
         with self._recall.turn(name), self._slots:
-            trigger, memory = self._recall.trigger(name), self._recall.memory(name)
+            memory = self._recall.memory(name)
             try:
-                outcome = reconcile(self._world, token, listings, memory=memory, trigger=trigger)
+                outcome = reconcile(world, token, listings, memory=memory, trigger=trigger, by_hand=by_hand)
             except Exception as error:  # noqa: BLE001  # one name's record, a bug included, must not end the others
                 outcome = unjudged(self._world, token, error, memory=memory, trigger=trigger)
             self._recall.remember(name, outcome.memory)
             self._tell_standing(outcome)
-            record = outcome.snapshot.record
-            if trigger is not None and record is not None and record.has_honoured(trigger.request_id):
-                self._recall.ask(name, None)
             return outcome
 
     def _tell_standing(self, outcome: Outcome) -> None:
@@ -228,13 +229,14 @@ class Service:
                 self._world.observe(events.AbandonedCounted(issuer=issuer, tokens=tokens))
 
     def _rotate(self, token: ManagedToken, trigger: Trigger, listings: Listings) -> RotationResult:
-        before = self._recall.trigger(token.name)
-        self._recall.ask(token.name, trigger)
-        outcome = self._reconcile(token, listings)
+        outcome = self._reconcile(token, listings, trigger)
+        for _ in range(_MOST_RACES):
+            if not outcome.overtaken or outcome.snapshot.pending_trigger is None:
+                break
+            self._forgive(token.name, mint_key(trigger))
+            outcome = self._reconcile(token, Listings(self._world), trigger)
         record = outcome.snapshot.record
         stored = record is not None and record.has_honoured(trigger.request_id)
-        if not stored:
-            self._recall.ask(token.name, before)
         now = self._world.clock.now()
         others = [
             plan for planned in (retirements, held_by_copies, out_of_reach) for plan in planned(outcome.snapshot, now)
@@ -244,31 +246,38 @@ class Service:
         error = None if stored else "; ".join((*outcome.failures[-1:], *filter(None, [why_not])))
         if record is not None and record.compromised and record.request_id == trigger.request_id and plans:
             error = _not_revoked(outcome, plans)
+        if record is not None and record.request_id == trigger.request_id and trigger.compromised:
+            error = error if record.compromised else _without_haste(trigger)
         return RotationResult(
             name=token.name,
             request_id=trigger.request_id,
             done=error is None,
-            already=stored and outcome.changed == 0,
+            already=stored and not outcome.rotated,
             token_id=record.token_id if record else None,
             error=error,
             revoked=outcome.revoked,
             still_live=tuple(plan.target.token_id for plan in plans),
         )
 
+    def _forgive(self, name: str, key: str) -> None:
+        """Let a step be tried again at once that failed through nobody's fault."""
+        with self._recall.turn(name):
+            self._recall.remember(name, recollection.succeeded(self._recall.memory(name), key))
+
     def _look(self, token: ManagedToken, listings: Listings, at: datetime | None) -> tuple[Snapshot, Decision]:
         """Decide without acting; trying what is stored, or confirming it, is a read, and is not remembered."""
-        trigger, memory = self._recall.trigger(token.name), self._recall.memory(token.name)
+        memory = self._recall.memory(token.name)
         try:
-            return self._looked(token, listings, at, memory, trigger)
+            return self._looked(token, listings, at, memory)
         except Exception as error:  # noqa: BLE001  # the same: the other names are to be seen
-            outcome = unjudged(self._world, token, error, memory=memory, trigger=trigger)
+            outcome = unjudged(self._world, token, error, memory=memory, trigger=None)
             return outcome.snapshot, outcome.decision
 
     def _looked(
-        self, token: ManagedToken, listings: Listings, at: datetime | None, memory: Memory, trigger: Trigger | None
+        self, token: ManagedToken, listings: Listings, at: datetime | None, memory: Memory
     ) -> tuple[Snapshot, Decision]:
         memory = recollection.only_looking(memory, token)
-        snapshot = with_copies(self._world, gather(self._world, token, listings, memory=memory, trigger=trigger))
+        snapshot = with_copies(self._world, gather(self._world, token, listings, memory=memory))
         snapshot = Looks(self._world).at_all(snapshot)
         moment = at or self._world.clock.now()
         for _ in range(_MOST_TRIALS + len(token.destinations)):
@@ -353,6 +362,13 @@ def _not_revoked(outcome: Outcome, plans: Sequence[Retirement]) -> str:
         for plan, backoff in zip(plans, failed, strict=True)
     ]
     return f"the new token is stored, but an old one still lives and is tried again in every pass: {'; '.join(whys)}"
+
+
+def _without_haste(trigger: Trigger) -> str:
+    return (
+        f"request {trigger.request_id} has rotated it already, and not as compromised, so that older tokens live on"
+        " for the overlap: choose another request id"
+    )
 
 
 def _why_not(outcome: Outcome) -> str:

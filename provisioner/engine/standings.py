@@ -34,11 +34,14 @@ class Standings:
         elif isinstance(event, events.PassFinished) and event.whole:
             self.has_looked_at_all = True
 
-    def note(self, statuses: Collection[TokenStatus]) -> None:
-        """Keep standings that were seen just now."""
+    def note(self, statuses: Collection[TokenStatus], since: datetime | None = None) -> None:
+        """Keep standings that were seen just now; a look begun at ``since`` gives way to what was seen after that."""
         now = self._clock.now()
         with self._lock:
-            self._seen |= {status.name: Seen(status=status, at=now) for status in statuses}
+            for status in statuses:
+                known = self._seen.get(status.name)
+                if known is None or since is None or known.at <= since:
+                    self._seen[status.name] = Seen(status=status, at=now)
 
     def of(self, name: str) -> Seen | None:
         """Give the last standing of a name; None when nobody has looked yet."""

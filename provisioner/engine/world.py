@@ -1,7 +1,7 @@
 """Everything outside the engine that it acts on, in one place."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Never
 
@@ -66,15 +66,26 @@ class World:
     workloads: Workloads = field(default_factory=NoConsumers)
     notifier: Notifier = field(default_factory=NoConsumers)
     finish_by: Callable[[], float | None] = never
-    """The monotonic moment by which all work must have ended, once somebody asked us to leave, or our lease ends."""
+    """The monotonic moment by which all work must have ended, once somebody asked us to leave."""
+    leads_until: Callable[[], float | None] = never
+    """The monotonic moment by which work of this process's own accord must have ended: once its lease is in danger."""
     may_act: Callable[[], bool] = always
-    """Whether this process is the one that acts now: no step is begun, no token made or revoked while it is not."""
+    """Whether this process is the one that acts now: of its own accord no step is begun while it is not."""
     may_begin: Callable[[], bool] = always
     """Whether anything may be begun: not once somebody asked us to leave. What is under way is brought to its end."""
+    is_at_a_wish: bool = False
+    """Whether a person asked for it, of whichever replica."""
+
+    def at_a_wish(self) -> "World":
+        """Give the same world for what a person asked for, which no lease has to last for."""
+        return replace(self, leads_until=never, is_at_a_wish=True)
 
     def check_acts(self) -> None:
-        """Raise AttemptFailedError where another process may act by now: while one looked, it was stopped or hung."""
-        if not self.may_act():
+        """Raise AttemptFailedError where another process may act by now: while one looked, it was stopped or hung.
+
+        At a wish, whoever was asked for it makes and revokes tokens beside the one that leads.
+        """
+        if not (self.is_at_a_wish or self.may_act()):
             raise AttemptFailedError("this process leads no more: whoever leads now takes it from here")
 
     def deadline(self, patience: timedelta) -> "Deadline":
@@ -91,9 +102,8 @@ class Deadline:
 
     def remaining(self) -> timedelta:
         """Give how long is left; zero or less when it has passed."""
-        finish_by = self.world.finish_by()
-        at = self.at if finish_by is None else min(self.at, finish_by)
-        return timedelta(seconds=at - self.world.clock.monotonic())
+        ends = (self.at, self.world.finish_by(), self.world.leads_until())
+        return timedelta(seconds=min(at for at in ends if at is not None) - self.world.clock.monotonic())
 
     def within(self, patience: timedelta) -> "Deadline":
         """Give the sooner of this deadline and one ``patience`` from now."""

@@ -1,9 +1,14 @@
-"""Connections on which one deadline ends a whole request: the time-outs of httpx are for one read at a time."""
+"""Connections on which one deadline ends a whole request: the time-outs of httpx are for one read at a time.
+
+A connection is in the hands of one thread at a time. httpcore's own pool looks at connections that other threads use:
+it gives away one that is being closed, and closes one that has just been given away.
+"""
 
 import ssl
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -11,6 +16,7 @@ import httpcore
 import httpx
 
 _CONNECTIONS: Final = 32
+_SPOKEN: Final = frozenset({b"http", b"https"})
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 _KEPT_FOR: Final = 5.0
 """Seconds for which an idle connection is kept: servers and what stands between close theirs, and seldom sooner."""
@@ -43,7 +49,7 @@ class Patience(threading.local):
 
 
 class PatientTransport(httpx.BaseTransport):
-    """A pool of HTTP/1.1 connections for httpx; httpcore's errors come out as they are.
+    """HTTP/1.1 connections for httpx, kept for a while; httpcore's errors come out as they are.
 
     Nothing is sent twice, and nothing of the environment gets in: no proxy, no certificate. An answer that was there
     before its request is none: a server, or what stands between, that answers once too often must not give one token
@@ -51,40 +57,91 @@ class PatientTransport(httpx.BaseTransport):
     """
 
     def __init__(self, patience: Patience, trust: ssl.SSLContext | None) -> None:
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=trust,
-            max_connections=_CONNECTIONS,
-            max_keepalive_connections=_CONNECTIONS,
-            keepalive_expiry=_KEPT_FOR,
-            http2=False,
-            retries=0,
-            network_backend=_Backend(patience),
-        )
-        self._patience = patience
+        self._kept = _Kept(patience, trust)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request; the body of its answer is still to be read."""
         address = request.url
-        answer = self._pool.handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=address.raw_scheme, host=address.raw_host, port=address.port, target=address.raw_path
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-                extensions={"timeout": {"pool": self._patience.left(httpcore.PoolTimeout)}},
-            )
+        asked = httpcore.Request(
+            method=request.method,
+            url=httpcore.URL(
+                scheme=address.raw_scheme, host=address.raw_host, port=address.port, target=address.raw_path
+            ),
+            headers=request.headers.raw,
+            content=request.stream,
         )
-        stream = answer.extensions["network_stream"]
-        if isinstance(stream, _Stream) and not stream.has_read:
-            answer.close()
-            raise httpcore.RemoteProtocolError("the answer was there before the request")
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), request=request)
+        if asked.url.scheme not in _SPOKEN:
+            raise httpcore.UnsupportedProtocol
+        connection = self._kept.take(asked.url.origin)
+        try:
+            answer = connection.handle_request(asked)
+            _check_turn(answer)
+        except BaseException:
+            self._kept.give_back(connection, is_good=False)
+            raise
+        body = _Body(answer, partial(self._kept.give_back, connection))
+        return httpx.Response(answer.status, headers=answer.headers, stream=body, request=request)
 
     def close(self) -> None:
-        """Close the connections."""
-        self._pool.close()
+        """Close the connections; those that are in use, with their answers."""
+        self._kept.close()
+
+
+def _check_turn(answer: httpcore.Response) -> None:
+    """Refuse what was there before it was asked for."""
+    stream = answer.extensions["network_stream"]
+    if isinstance(stream, _Stream) and not stream.has_read:
+        raise httpcore.RemoteProtocolError("the answer was there before the request")
+
+
+class _Kept:
+    """Connections that nobody uses: who takes one has it alone, and gives it back."""
+
+    def __init__(self, patience: Patience, trust: ssl.SSLContext | None) -> None:
+        self._patience, self._trust, self._backend = patience, trust, _Backend(patience)
+        self._lock, self._free = threading.Lock(), threading.Semaphore(_CONNECTIONS)
+        self._idle: list[httpcore.HTTPConnection] = []
+        self._is_over = False
+
+    def take(self, origin: httpcore.Origin) -> httpcore.HTTPConnection:
+        """Give the one that was used last, or one to be opened; raises PoolTimeout when too many are in use."""
+        if not self._free.acquire(timeout=self._patience.left(httpcore.PoolTimeout)):
+            raise httpcore.PoolTimeout
+        with self._lock:
+            spent = [one for one in self._idle if one.has_expired()]
+            good = [one for one in self._idle if one not in spent]
+            taken = next((one for one in reversed(good) if one.can_handle_request(origin)), None)
+            self._idle = [one for one in good if one is not taken]
+        for one in spent:
+            one.close()
+        return taken if taken is not None else self._new(origin)
+
+    def give_back(self, connection: httpcore.HTTPConnection, *, is_good: bool = True) -> None:
+        """Keep it, where it can carry a further request; else close it."""
+        with self._lock:
+            is_kept = is_good and connection.is_idle() and not self._is_over
+            if is_kept:
+                self._idle.append(connection)
+        if not is_kept:
+            connection.close()
+        self._free.release()
+
+    def close(self) -> None:
+        """Close them all, and keep none from now on."""
+        with self._lock:
+            idle, self._idle, self._is_over = self._idle, [], True
+        for connection in idle:
+            connection.close()
+
+    def _new(self, origin: httpcore.Origin) -> httpcore.HTTPConnection:
+        return httpcore.HTTPConnection(
+            origin,
+            ssl_context=self._trust,
+            keepalive_expiry=_KEPT_FOR,
+            http2=False,
+            retries=0,
+            network_backend=self._backend,
+        )
 
 
 class _Body(httpx.SyncByteStream):
@@ -94,17 +151,22 @@ class _Body(httpx.SyncByteStream):
     beginning of the next one: that connection is not used again.
     """
 
-    def __init__(self, answer: httpcore.Response) -> None:
-        self._answer = answer
+    def __init__(self, answer: httpcore.Response, give_back: Callable[..., None]) -> None:
+        self._answer, self._give_back = answer, give_back
+        self._is_closed = False
 
     def __iter__(self) -> Iterator[bytes]:
         yield from self._answer.iter_stream()
 
     def close(self) -> None:
         """Give the connection back; one on which something is still to come, or may be, is closed."""
-        if self._answer.status in _WITHOUT_BODY:
-            self._answer.extensions["network_stream"].close()  # before anybody else is given it
-        self._answer.close()
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            self._answer.close()
+        finally:
+            self._give_back(is_good=self._answer.status not in _WITHOUT_BODY)
 
 
 class _Backend(httpcore.NetworkBackend):

@@ -142,7 +142,10 @@ def _locked(path: Path) -> int | None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         opened, there = os.fstat(handle), os.lstat(path)
-        is_ours = opened.st_uid == os.geteuid() and stat.S_IMODE(opened.st_mode) == stat.S_IRWXU
+        mode = (
+            stat.S_IMODE(opened.st_mode) & ~stat.S_ISGID
+        )  # a volume of Kubernetes with an fsGroup hands that bit down
+        is_ours = opened.st_uid == os.geteuid() and mode == stat.S_IRWXU
         if is_ours and (opened.st_dev, opened.st_ino) == (there.st_dev, there.st_ino):
             return handle
     except OSError:

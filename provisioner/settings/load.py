@@ -6,7 +6,7 @@ from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import Field, ValidationError, create_model
+from pydantic import BeforeValidator, Field, ValidationError, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from provisioner.domain.errors import ConfigurationError
@@ -36,6 +36,13 @@ _BUILT_IN: Final[Mapping[str, Mapping[str, type[Section]]]] = {"issuers": ISSUER
 _SHOWN: Final = 20
 
 
+def _no_nothing(value: object) -> object:
+    """Refuse a key with nothing behind it: what was meant to stand there may have been lost."""
+    if value is None:
+        raise ValueError("is empty: write [] while there is no token yet, or leave the key out")
+    return value
+
+
 class Settings(BaseSettings):
     """The whole configuration of one instance."""
 
@@ -47,7 +54,9 @@ class Settings(BaseSettings):
     issuers: dict[Name, IssuerSection] = Field(min_length=1)
     stores: dict[Name, StoreSection] = Field(min_length=1)
     defaults: Defaults = Defaults()
-    tokens: list[TokenSettings] = Field(min_length=1)
+    tokens: Annotated[list[TokenSettings], BeforeValidator(_no_nothing)] = Field(
+        default_factory=list, description="What is managed; while there is none yet, nothing is created or rotated."
+    )
     server: Server = Server()
     reconcile: Reconcile = Reconcile()
     leader_election: LeaderElection = LeaderElection()

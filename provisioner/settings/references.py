@@ -13,6 +13,7 @@ from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
 from provisioner.domain.secret import SecretText
 
 HINT: Final = "secrets are never written in the file: use {file: PATH} or {env: NAME}"
+_LARGEST: Final = 65536
 _VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _CHILD_VARIABLES: Final = (
     "PATH",
@@ -67,7 +68,11 @@ class SecretReference(BaseModel):
         if self.file is None:
             return os.environ.get(self.env or "", "").strip(), None  # noqa: TID251  # settings reads the environment
         try:
-            return self.file.read_text(encoding="utf-8").strip(), None
+            with self.file.open("rb") as file:
+                content = file.read(_LARGEST + 1)
+            if len(content) > _LARGEST:
+                return "", f"is larger than {_LARGEST} bytes, which no secret is: name the right file"
+            return content.decode("utf-8").strip(), None
         except OSError as error:
             return "", f"cannot be read: {error.strerror}"
         except ValueError:  # not UTF-8, or a name that no file can have

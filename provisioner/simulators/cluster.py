@@ -1,19 +1,14 @@
 """The state of a simulated InfluxDB cluster: one JSON file under a lock, shared by the programs that speak for it.
 
-Only hashes of a token's string are kept: what is lost here is lost, as in a real cluster. Standard library only, so
-that the influxctl look-alike starts fast.
+Only hashes of a token's string are kept: what is lost here is lost, as in a real cluster. Nothing is imported that
+starts slowly, since the influxctl look-alike begins anew with every call.
 """
 
+from __future__ import annotations
+
 import fcntl
-import json
 import os
-import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Any, Final, Literal
 
 from provisioner.domain.errors import ConfigurationError
 from provisioner.runtime.clock import SystemClock
@@ -23,16 +18,26 @@ from provisioner.simulators.cluster_token import (
     Permission,
     digest_of,
     new_token,
+    new_uuid,
     numbered,
     read_token,
 )
 from provisioner.simulators.knobs import Knobs
+from provisioner.simulators.quick import read_json, written_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from dataclasses import asdict, replace
+    from typing import Any, Final, Literal
+else:
+    from provisioner.simulators.quick import asdict, replace
 
 OPERATOR: Final = "_admin"
 """The name of InfluxDB 3's first token."""
 OPERATOR_ID: Final = 0
 _LONG_AGO: Final = timedelta(days=30)
-_FULL: Final = Path("/dev/full")
+_FULL: Final = "/dev/full"
 """The system's own full disk: what is written there fails as it would on a real one."""
 
 
@@ -43,10 +48,10 @@ class NameTakenError(Exception):
 class Cluster:
     """Creates, lists, revokes and authenticates tokens of every kind, for any number of processes at once."""
 
-    def __init__(self, directory: Path, now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, directory: os.PathLike[str] | str, now: Callable[[], datetime] | None = None) -> None:
         """Take where the state is; the directory is made when it is not there."""
-        self._directory, self._now = directory, now or SystemClock().now
-        directory.mkdir(parents=True, exist_ok=True)
+        self._directory, self._now = os.fspath(directory), now or SystemClock().now
+        os.makedirs(self._directory, exist_ok=True)
 
     def now(self) -> datetime:
         """Give the time by the cluster's own clock."""
@@ -150,11 +155,11 @@ class Cluster:
 
     def instance(self) -> str:
         """Give the UUID of this cluster, which InfluxDB 3 puts into every answer."""
-        path = self._directory / "instance.json"
+        path = self._path("instance.json")
         with self._lock():
-            if not path.exists():
-                _write(path, str(uuid.uuid4()))
-            found: str = json.loads(path.read_text())
+            if _read(path) is None:
+                _write(path, new_uuid())
+            found: str = _read(path)
             return found
 
     def knobs(self) -> Knobs:
@@ -165,7 +170,7 @@ class Cluster:
     def set(self, **changes: Any) -> None:  # noqa: ANN401  # the fields of Knobs
         """Change what goes wrong; raises TypeError for a knob that does not exist, ValueError for a wrong value."""
         with self._lock():
-            _write(self._directory / "knobs.json", asdict(replace(self._read_knobs(), **changes)))
+            _write(self._path("knobs.json"), asdict(replace(self._read_knobs(), **changes)))
 
     def take(self, knob: str) -> bool:
         """Use up one of a counted knob; True when there was one left."""
@@ -173,7 +178,7 @@ class Cluster:
             knobs = self._read_knobs()
             left: int = getattr(knobs, knob)
             if left > 0:
-                _write(self._directory / "knobs.json", asdict(knobs) | {knob: left - 1})
+                _write(self._path("knobs.json"), asdict(knobs) | {knob: left - 1})
             return left > 0
 
     def _change(self, token_id: str, change: Callable[[ClusterToken], ClusterToken]) -> ClusterToken | None:
@@ -185,29 +190,60 @@ class Cluster:
         return None
 
     def _read_knobs(self) -> Knobs:
-        path = self._directory / "knobs.json"
+        path = self._path("knobs.json")
         try:
-            return Knobs(**json.loads(path.read_text())) if path.exists() else Knobs()
+            content = _read(path)
+            return Knobs() if content is None else Knobs(**content)
         except (TypeError, ValueError) as error:
             raise ConfigurationError(f"{path} is not understood: {error}") from None
 
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        with (self._directory / "lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def _path(self, name: str) -> str:
+        return os.path.join(self._directory, name)
 
-    @contextmanager
-    def _state(self) -> Iterator[list[ClusterToken]]:
+    def _lock(self) -> _Lock:
+        return _Lock(self._path("lock"))
+
+    def _state(self) -> _State:
         """Give the tokens under the lock, and write them back when they have changed."""
-        path = self._directory / "state.json"
-        with self._lock():
-            tokens = [read_token(entry) for entry in json.loads(path.read_text())] if path.exists() else []
-            before = list(tokens)
-            yield tokens
-            if tokens != before:
-                draft = _FULL if self._read_knobs().disk_full else None
-                _write(path, [asdict(token) for token in tokens], draft)
+        return _State(self._lock(), self._path("state.json"), lambda: self._read_knobs().disk_full)
+
+
+class _Lock:
+    """Keeps the other programs out while its block lasts."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        self._file = open(self._path, "a")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+class _State:
+    """The tokens while its block lasts; what it leaves in the list is kept."""
+
+    def __init__(self, lock: _Lock, path: str, is_full: Callable[[], bool]) -> None:
+        self._lock, self._path, self._is_full = lock, path, is_full
+
+    def __enter__(self) -> list[ClusterToken]:
+        self._lock.__enter__()
+        try:
+            self._tokens = [read_token(entry) for entry in _read(self._path) or ()]
+        except BaseException:
+            self._lock.__exit__()
+            raise
+        self._before = list(self._tokens)
+        return self._tokens
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None and self._tokens != self._before:
+                _write(self._path, [asdict(token) for token in self._tokens], _FULL if self._is_full() else None)
+        finally:
+            self._lock.__exit__()
 
 
 def _next(token: ClusterToken, tokens: list[ClusterToken]) -> ClusterToken:
@@ -229,9 +265,18 @@ def _as_of(token: ClusterToken, moment: datetime) -> ClusterToken:
     return replace(token, revoked_at=revoked)
 
 
-def _write(path: Path, value: object, draft: Path | None = None) -> None:
+def _read(path: str) -> Any:  # noqa: ANN401  # what JSON holds
+    """Give what a file holds, None when there is none; raises ValueError."""
+    try:
+        with open(path) as file:
+            return read_json(file.read())
+    except FileNotFoundError:
+        return None
+
+
+def _write(path: str, value: object, draft: str | None = None) -> None:
     """Write a file in one go, so that no reader and no crash sees half of it; raises OSError when it cannot be."""
-    draft = draft or path.with_suffix(f".{os.getpid()}.draft")
-    with draft.open("r+" if draft == _FULL else "w") as file:  # a device that is not there must not be made a file
-        file.write(json.dumps(value, default=datetime.isoformat))
-    draft.replace(path)
+    draft = draft or f"{path}.{os.getpid()}.draft"
+    with open(draft, "r+" if draft == _FULL else "w") as file:  # a device that is not there must not be made a file
+        file.write(written_json(value))
+    os.replace(draft, path)

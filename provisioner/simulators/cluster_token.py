@@ -1,16 +1,21 @@
 """A token as the simulated cluster knows it: its kind, its string when it is new, and what is kept of that.
 
-Standard library only, so that the influxctl look-alike starts fast.
+Nothing is imported that starts slowly, since the influxctl look-alike begins anew with every call.
 """
 
-import base64
-import hashlib
-import secrets
-import uuid
-from dataclasses import dataclass, replace
+from __future__ import annotations
+
+import binascii
+import os
 from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any, Final
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dataclasses import dataclass, replace
+    from enum import StrEnum
+    from typing import Any, Final
+else:
+    from provisioner.simulators.quick import StrEnum, dataclass, replace
 
 PREFIX_LENGTH: Final = 9
 _SHORT_HASH: Final = 9
@@ -81,7 +86,7 @@ def new_token(
     """Make a token and its string."""
     string = _new_string(kind)
     token = ClusterToken(
-        token_id=str(uuid.uuid4()),
+        token_id=new_uuid(),
         digest=digest_of(string),
         short_hash=sha512_of(string)[:_SHORT_HASH],
         prefix=string[:PREFIX_LENGTH] if kind is Kind.MANAGEMENT else "",
@@ -92,6 +97,14 @@ def new_token(
         permissions=permissions,
     )
     return token, string
+
+
+def new_uuid() -> str:
+    """Give a UUID of chance (version 4)."""
+    octets = bytearray(os.urandom(16))
+    octets[6], octets[8] = octets[6] & 0x0F | 0x40, octets[8] & 0x3F | 0x80
+    text = octets.hex()
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
 
 
 def numbered(token: ClusterToken, number: int) -> ClusterToken:
@@ -116,11 +129,15 @@ def read_token(entry: dict[str, Any]) -> ClusterToken:
 
 def digest_of(string: str) -> str:
     """Give what a string is recognised by."""
+    import hashlib
+
     return hashlib.sha256(string.encode()).hexdigest()
 
 
 def sha512_of(string: str) -> str:
     """Give what InfluxDB 3 calls the token's hash."""
+    import hashlib
+
     return hashlib.sha512(string.encode()).hexdigest()
 
 
@@ -128,11 +145,16 @@ def _new_string(kind: Kind) -> str:
     """Make a string of the form that each API gives its tokens."""
     match kind:
         case Kind.MANAGEMENT:
-            return "M.V1." + base64.b64encode(secrets.token_bytes(48)).decode()
+            return "M.V1." + _random_text(48)
         case Kind.DATABASE:
-            return "apiv1_" + base64.b64encode(secrets.token_bytes(64)).decode()
+            return "apiv1_" + _random_text(64)
         case Kind.ADMIN:
-            return "apiv3_" + base64.urlsafe_b64encode(secrets.token_bytes(64)).decode().rstrip("=")
+            return "apiv3_" + _random_text(64).rstrip("=").replace("+", "-").replace("/", "_")
+
+
+def _random_text(length: int) -> str:
+    """Give so many random bytes in Base64."""
+    return binascii.b2a_base64(os.urandom(length), newline=False).decode()
 
 
 def _milliseconds(moment: datetime) -> datetime:

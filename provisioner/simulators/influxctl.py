@@ -4,41 +4,46 @@
 Flags and outputs are those of InfluxData's documentation; what it does not say is chosen by the cluster's knobs.
 """
 
-import argparse
-import json
+from __future__ import annotations
+
 import os
-import signal
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, Final, NoReturn, TextIO
 
 from provisioner.domain.errors import ConfigurationError
 from provisioner.runtime.clock import SystemClock
 from provisioner.simulators.cluster import Cluster
 from provisioner.simulators.cluster_token import ClusterToken, Kind
+from provisioner.simulators.influxctl_arguments import Options, read_arguments
 from provisioner.simulators.knobs import Knobs
+from provisioner.simulators.quick import read_profiles, written_json
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final, NoReturn, TextIO
 
 _PROFILE_KEYS: Final = frozenset(
     {"name", "product", "host", "port", "mgmt_token", "account_id", "cluster_id", "database", "token", "tls", "auth"}
 )
+_SIGKILL: Final = 9
+"""``signal``'s own is an enumeration, whose module takes as long to import as a call."""
 _A_WHILE: Final = timedelta(seconds=1)
 _WARNINGS: Final = (
     "warn\tplease copy the token and store it in a safe place",
     "warn\tthis is the *only time* you will see the token",
 )
-_SORTS: Final = ("created", "id", "description", "prefix", "expires", "revoked")
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Do one command."""
-    options = _parser().parse_args(arguments)
-    cluster = Cluster(Path(options.simulator_state))
+    options = read_arguments(sys.argv[1:] if arguments is None else arguments, _fail)
+    cluster = Cluster(options.simulator_state)
     try:
         knobs = cluster.knobs()
     except ConfigurationError as error:
         _fail(str(error))
-    SystemClock().sleep(timedelta(seconds=knobs.latency))
+    if knobs.latency:
+        SystemClock().sleep(timedelta(seconds=knobs.latency))
     _authenticate(options, cluster, knobs)
     try:
         {"create": _create, "list": _list, "revoke": _revoke}[options.action](options, cluster, knobs)
@@ -46,37 +51,7 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(f"rpc error: code = Internal desc = the cluster failed: {error.strerror}")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Ends as every other error does; the parsers of the commands are made of the same class."""
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong with the arguments, and exit with 1."""
-        _fail(message)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="influxctl", allow_abbrev=False)
-    parser.add_argument("--simulator-state", required=True)
-    for flag in ("--config", "--profile", "--account", "--cluster", "--timeout"):
-        parser.add_argument(flag)
-    for flag in ("--debug", "--trace"):
-        parser.add_argument(flag, action="store_true")
-    management = parser.add_subparsers(dest="command", required=True).add_parser("management", allow_abbrev=False)
-    actions = management.add_subparsers(dest="action", required=True)
-    create = actions.add_parser("create", allow_abbrev=False)
-    create.add_argument("--description", default="")
-    create.add_argument("--expires-at")
-    listing = actions.add_parser("list", allow_abbrev=False)
-    listing.add_argument("--sort", choices=_SORTS, default="created")
-    for command in (create, listing):
-        command.add_argument("--format", choices=("table", "json"), default="table")
-    revoke = actions.add_parser("revoke", allow_abbrev=False)
-    revoke.add_argument("--force", action="store_true")
-    revoke.add_argument("ids", nargs="+")
-    return parser
-
-
-def _authenticate(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
+def _authenticate(options: Options, cluster: Cluster, knobs: Knobs) -> None:
     """Read the profile as influxctl does, and check its credential; a knob lets it hang in a device login instead."""
     credential = _profile(options).get("mgmt_token") if options.config else None
     if knobs.unauthenticated:
@@ -93,13 +68,11 @@ def _authenticate(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -
         _fail("rpc error: code = Unauthenticated desc = the request has no valid management token")
 
 
-def _profile(options: argparse.Namespace) -> dict[str, Any]:
-    import tomllib
-
+def _profile(options: Options) -> dict[str, Any]:
     try:
-        with Path(options.config).open("rb") as file:
-            content = tomllib.load(file)
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        with open(str(options.config), encoding="utf-8", newline="") as file:
+            content = read_profiles(file.read())
+    except (OSError, ValueError) as error:
         _fail(f"failed to load config file: {error}")
     profiles = content.get("profile", [])
     unknown = {*content, *(key for profile in profiles for key in profile)} - _PROFILE_KEYS - {"profile"}
@@ -110,7 +83,7 @@ def _profile(options: argparse.Namespace) -> dict[str, Any]:
     return found[0] if found else _fail(f"profile {wanted!r} not found in config file")
 
 
-def _create(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
+def _create(options: Options, cluster: Cluster, knobs: Knobs) -> None:
     if cluster.take("fail_create"):
         _fail("rpc error: code = Internal desc = the cluster made a mistake")
     if not options.description:
@@ -136,7 +109,7 @@ def _create(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None
     _print_json(wrapped, cluster)
 
 
-def _list(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
+def _list(options: Options, cluster: Cluster, knobs: Knobs) -> None:
     if cluster.take("fail_list"):
         _fail("rpc error: code = Unavailable desc = connection error: connection refused")
     if cluster.take("hang_list"):
@@ -154,7 +127,7 @@ def _list(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
         print(" | ".join((token.token_id, token.description, token.prefix, *(_for_people(time) for time in times))))
 
 
-def _revoke(options: argparse.Namespace, cluster: Cluster, knobs: Knobs) -> None:
+def _revoke(options: Options, cluster: Cluster, knobs: Knobs) -> None:
     del knobs
     if cluster.take("fail_revoke"):
         _fail("rpc error: code = Internal desc = the cluster made a mistake")
@@ -185,10 +158,10 @@ def _kill(moment: str, cluster: Cluster) -> None:
     caller = os.getppid()
     if cluster.take(f"kill_caller_{moment}"):
         if caller > 1:  # it has not gone already
-            os.kill(caller, signal.SIGKILL)
+            os.kill(caller, _SIGKILL)
         _fail("the caller was killed")
     if moment.startswith("after") and cluster.take(f"die_{moment}"):
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), _SIGKILL)
 
 
 def _entry(token: ClusterToken, knobs: Knobs) -> dict[str, object]:
@@ -221,7 +194,7 @@ def _spelt(key: str, knobs: Knobs) -> str:
 
 
 def _print_json(document: object, cluster: Cluster) -> None:
-    text = json.dumps(document, indent=2)
+    text = written_json(document, indent=2)
     print(text[: len(text) // 2] if cluster.take("cut_output") else text)
 
 

@@ -1,8 +1,17 @@
-"""What can be made to go wrong in the simulated cluster. Standard library only."""
+"""What can be made to go wrong in the simulated cluster."""
+
+from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Final
+
+from provisioner.simulators.quick import defaults
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from dataclasses import dataclass
+    from typing import Final
+else:
+    from provisioner.simulators.quick import dataclass
 
 ODD_ANSWERS: Final = ("malformed", "truncated", "slow", "redirect", "html", "empty", "wrong_shape")
 _CHOICES: Final = {
@@ -76,11 +85,11 @@ class Knobs:
 
     def __post_init__(self) -> None:
         """Refuse what a knob cannot take."""
-        for knob in fields(self):
-            value: object = getattr(self, knob.name)
-            wanted = _complaint(knob.name, value, knob.default)
+        for name, default in defaults(Knobs).items():
+            value: object = getattr(self, name)
+            wanted = None if value is default else _complaint(name, value, default)
             if wanted is not None:
-                raise ValueError(f"knob {knob.name} cannot be {value!r}: it takes {wanted}")
+                raise ValueError(f"knob {name} cannot be {value!r}: it takes {wanted}")
 
 
 def _complaint(name: str, value: object, default: object) -> str | None:

@@ -18,9 +18,11 @@ class LoopbackServer:
     """Serves an ASGI application while the context lasts; may be entered again, on the same port."""
 
     def __init__(self, what: str, *, certificate: Path | None = None, key: Path | None = None) -> None:
-        """Choose a port; nothing listens yet. ``what`` names it in errors; with a certificate it speaks TLS."""
-        self.certificate, self.key = certificate, key
-        self._what = what
+        """Choose a port; nothing listens yet. ``what`` names it in errors.
+
+        With a ``certificate``, a PEM file, it speaks TLS; that file holds the key as well where no ``key`` is named.
+        """
+        self._what, self.certificate, self.key = what, certificate, key
         self.port = free_port()
         self._server: Any = None
         self._thread: Thread | None = None

@@ -7,8 +7,7 @@ import io
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, Final, TextIO, cast
@@ -93,20 +92,45 @@ class LogObserver:
         self._log.log(LEVELS[type(event)], _CAPITAL.sub("_", type(event).__name__).lower(), **details)
 
 
+class Losses:
+    """How many lines could not be written since the process began."""
+
+    def __init__(self) -> None:
+        self.lines = 0
+
+
+LOSSES: Final = Losses()
+"""One for the process, as the log is: a new configuration opens it anew."""
+
+
 class _Lossy(io.TextIOBase):
-    """A stream that takes every line, also when it cannot be written: a full disk or a closed pipe stops nobody."""
+    """A stream that takes every line, also when it cannot be written: a full disk or a closed pipe stops nobody.
+
+    One thread at a time writes a line, in pieces, and flushes it.
+    """
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._given, self._is_lost = stream, False
 
     def write(self, text: str) -> int:
-        with suppress(OSError, ValueError):  # a ValueError of a stream that was closed
-            self._stream.write(text)
+        self._attempt(lambda: self._stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        with suppress(OSError, ValueError):
-            self._stream.flush()
+        self._attempt(self._stream.flush)
+        self._is_lost = False
+
+    def _attempt(self, effect: Callable[[], object]) -> None:
+        try:
+            effect()
+        except (OSError, ValueError):  # a ValueError of a stream that was closed
+            LOSSES.lines += not self._is_lost
+            self._is_lost = True
+
+    @property
+    def _stream(self) -> TextIO:
+        """Give the process's own standard error as it is now: a live table stands before it, while there is one."""
+        return sys.stderr if self._given is sys.__stderr__ else self._given
 
 
 def configure_logging(form: str, level: str) -> None:

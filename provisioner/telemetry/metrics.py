@@ -30,6 +30,7 @@ HELP: Final[Mapping[str, str]] = {
     names.ROTATION_DURATION: "How long the phases of rotations took, and all of them together",
     names.STORE_REQUESTS: "Requests to stores; the result is ok, or the kind of error",
     names.ISSUER_REQUESTS: "Requests to issuers; the result is ok, or the kind of error",
+    names.CONSUMER_REQUESTS: "Requests to workloads and webhooks; the result is ok, or the kind of error",
     names.ORPHAN_TOKENS: "Live tokens of ours that nothing stores, at the last look",
     names.AWAITING_REVOCATION: "Live tokens of a name that are not the current one, at the last look",
     names.REVOCATIONS_OVERDUE: "Those of them that should have been revoked a good while ago",
@@ -42,6 +43,12 @@ HELP: Final[Mapping[str, str]] = {
 _BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 _OURS: Final = frozenset({"ok", *(name for name in vars(errors) if name.endswith("Error"))})
 _BUG: Final = "bug"
+_REQUESTS: Final = {
+    "store": (names.STORE_REQUESTS, names.STORE),
+    "issuer": (names.ISSUER_REQUESTS, names.ISSUER),
+    "consumer": (names.CONSUMER_REQUESTS, names.KIND),
+}
+"""By the kind of what is asked: the metric, and the label that says which one of that kind."""
 
 
 class Metrics:
@@ -57,7 +64,7 @@ class Metrics:
         self._rotations: Tally[tuple[str, ...]] = Tally()
         self._durations: dict[str, list[float]] = {}
         self._version = version("token-provisioner")
-        self._requests: dict[str, Tally[tuple[str, ...]]] = {"store": Tally(), "issuer": Tally()}
+        self._requests: dict[str, Tally[tuple[str, ...]]] = {kind: Tally() for kind in _REQUESTS}
         self._registry = CollectorRegistry()
         self._registry.register(_Collected(self._families))
         ProcessCollector(registry=self._registry)
@@ -118,8 +125,10 @@ class Metrics:
             seen, abandoned = tuple(self._standings.values()), dict(self._abandoned)
             counted = [
                 (names.ROTATIONS, (names.NAME, names.RESULT, names.REASON), dict(self._rotations)),
-                (names.STORE_REQUESTS, (names.STORE, names.OPERATION, names.RESULT), dict(self._requests["store"])),
-                (names.ISSUER_REQUESTS, (names.ISSUER, names.OPERATION, names.RESULT), dict(self._requests["issuer"])),
+                *(
+                    (name, (backend, names.OPERATION, names.RESULT), dict(self._requests[kind]))
+                    for kind, (name, backend) in _REQUESTS.items()
+                ),
             ]
             durations = {phase: tuple(counts) for phase, counts in self._durations.items()}
         for name, labels, tally in counted:

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from provisioner.domain.errors import ConflictError
-from provisioner.domain.model import Absent, Destination, Foreign, Format, Reservation, Stored
+from provisioner.domain.model import Absent, Asking, Destination, Foreign, Format, Reservation, Stored
 from provisioner.domain.record import to_document
 from provisioner.ports.store import Store
 from provisioner.testing.abilities import needed
@@ -125,7 +125,8 @@ class StoreContract:
 
     def test_full_record_survives(self, bench: StoreBench) -> None:
         """Every field of a record comes back, the optional ones too."""
-        record = a_record(request_id="r", past_requests=("a", "b"), compromised=True)
+        asked = Asking(by="alice", via="http", at=a_record().issued_at, reason="change 1")
+        record = a_record(request_id="r", asked=asked, past_requests=("a", "b"), compromised=True)
         bench.store.write(bench.place, OWNER, record, _read(bench).revision)
         content = _read(bench).content
         assert content == record

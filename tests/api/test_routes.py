@@ -3,51 +3,20 @@
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from provisioner.api.models import Rotation
+from provisioner.domain.by_hand import ByHand, Wish
 from tests.api.conftest import API_TOKEN, Served
-from tests.builders import uid
+from tests.builders import NOW
 from tests.fakes.view import NAMES
 from tests.leaks.search import PATTERNED, PLAIN, assert_untold
 
 VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "LOCK", "X")
-PATHS = (
-    "/",
-    "/healthz",
-    "/readyz",
-    "/metrics",
-    "/openapi.json",
-    "/v1/tokens",
-    "/v1/tokens/telegraf",
-    "/v1/tokens/nobody",
-    "/v1/tokens/telegraf/rotate",
-    "/v1/tokens/nobody/rotate",
-    "/v1/rotations",
-    f"/v1/rotations/{uid(1)}",
-    "/v1",
-    "/docs",
-    "/redoc",
-    "/nothing",
-    "/v1/tokens/",
-    "//v1/rotations",
-    "/v1/tokens/%2e%2e/rotate",
-)
-OPEN = set(PATHS[:7]) | {"/v1/rotations"}
-WRITES = ("/v1/tokens/telegraf/rotate", "/v1/rotations")
-HEADERS: list[dict[str, str]] = [
-    {},
-    {"Authorization": ""},
-    {"Authorization": "Bearer"},
-    {"Authorization": f"Basic {API_TOKEN}"},
-    {"Authorization": f"Bearer {API_TOKEN}x"},
-    {"Authorization": f"Bearer {API_TOKEN[:-1]}"},
-    {"Authorization": API_TOKEN},
-    {"X-Api-Token": API_TOKEN, "Cookie": f"token={API_TOKEN}"},
-    {"X-HTTP-Method-Override": "POST", "X-Forwarded-For": "127.0.0.1"},
-]
 
 
 def is_problem(answer: httpx.Response) -> bool:
@@ -55,27 +24,6 @@ def is_problem(answer: httpx.Response) -> bool:
     return (
         answer.headers["content-type"] == "application/problem+json" and answer.json()["status"] == answer.status_code
     )
-
-
-@pytest.mark.parametrize("token", [None, API_TOKEN], ids=["no token configured", "a token configured"])
-@pytest.mark.parametrize("headers", HEADERS, ids=str)
-def test_nothing_is_written_or_told_without_the_token(
-    served: Served, token: str | None, headers: dict[str, str]
-) -> None:
-    """Every verb at every path: reads of what is open are answered, all else is refused, and nothing was asked for."""
-    for verb in VERBS:
-        for path in PATHS:
-            served.view.token = token
-            answer = served.tcp.request(verb, path, headers=headers, json={"all": True} if verb == "POST" else None)
-            if verb == "GET" and path in OPEN:
-                assert answer.status_code == 200
-                continue
-            refusals = {404, 405} if verb in {"GET", "HEAD", "OPTIONS", "TRACE"} else {403 if token is None else 401}
-            assert answer.status_code in refusals, (verb, path)
-            assert verb == "HEAD" or is_problem(answer)
-            assert "access-control-allow-origin" not in answer.headers
-            assert_untold(API_TOKEN, answer.text, str(answer.headers))
-    assert served.view.wishes == []
 
 
 def test_with_the_token_and_over_the_socket_a_wish_is_taken(served: Served) -> None:
@@ -142,16 +90,20 @@ def test_what_is_wrong_is_a_problem(served: Served, how: str) -> None:
     assert served.view.wishes == []
 
 
-def test_follower_names_the_leader(served: Served) -> None:
+def test_a_way_that_nobody_knows_is_not_told() -> None:
+    """A record may say anything of how somebody asked."""
+    asked = ByHand(id="i", name="telegraf", wish=Wish(request_id="r", via="telnet"), asked_at=NOW)
+    assert Rotation.of(asked).via is None
+    assert Rotation.of(replace(asked, wish=Wish(request_id="r", via="direct"))).via == "direct"
+
+
+def test_a_wish_that_is_not_taken_is_to_be_sent_again(served: Served) -> None:
     """503, to be tried again elsewhere; reads are served."""
-    served.view.leads = False
-    for leader in (None, "provisioner-7d9f_1"):
-        served.view.leader = leader
-        answer = served.unix.post("/v1/tokens/telegraf/rotate")
-        assert (answer.status_code, is_problem(answer)) == (503, True)
-        assert answer.json()["type"] == "urn:token-provisioner:problem:not-the-leader"
-        assert answer.json().get("leader") == leader
-        assert answer.headers["retry-after"]
+    served.view.is_leaving = True
+    answer = served.unix.post("/v1/tokens/telegraf/rotate")
+    assert (answer.status_code, is_problem(answer)) == (503, True)
+    assert answer.json()["type"] == "urn:token-provisioner:problem:not-taken"
+    assert answer.headers["retry-after"]
     assert served.tcp.get("/v1/tokens").status_code == 200
 
 

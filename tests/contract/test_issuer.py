@@ -1,6 +1,5 @@
 """The Issuer port's promises, kept by the fake, by influxctl, and by both issuers that speak HTTP alike."""
 
-import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.faults import Fault
 from tests.fakes.issuer import FakeIssuer
 from tests.http_issuers import Given, an_issuer
+from tests.site import INFLUXCTL
 
 READS, WRITES = (frozenset({Permission(action=action, resource="metrics")}) for action in ("read", "write"))
 
@@ -64,13 +64,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IssuerBenc
             return
         issuer = InfluxctlIssuer(
             name="cluster",
-            command=[
-                sys.executable,
-                "-m",
-                "provisioner.simulators.influxctl",
-                "--simulator-state",
-                str(tmp_path / "cluster"),
-            ],
+            command=[*INFLUXCTL, "--simulator-state", str(tmp_path / "cluster")],
             config=tmp_path / "influxctl.toml",
             timeout=timedelta(seconds=20),
             clock=SystemClock(),

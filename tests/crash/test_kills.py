@@ -43,7 +43,7 @@ class Killer:
 
     def __call__(self) -> None:
         """Kill it."""
-        assert self.named.wait(20)
+        assert self.named.wait(60)
         os.kill(self.pid, signal.SIGKILL)
         if self.cuts or (self.holds is not None and not self.holds.wait(60)):
             cut()

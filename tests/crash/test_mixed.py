@@ -14,7 +14,6 @@ EACH = 2
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("mixed")
 def test_every_kind_of_issuer_and_store_rotates_at_once(tmp_path: Path) -> None:
     """Stored tokens work at every look, the daemon's own among them; each was rotated, and its predecessor revoked."""
     with ExitStack() as stack:

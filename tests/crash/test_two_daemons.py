@@ -15,7 +15,6 @@ SLOWEST_ROTATION = 10
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("two daemons")
 def test_two_daemons_keep_every_promise(tmp_path: Path) -> None:
     """Stored tokens work at every look, predecessors keep their overlap, foreigners stay, four live at most."""
     with ExitStack() as stack:

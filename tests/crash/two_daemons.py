@@ -25,13 +25,14 @@ from tests.site import Site, a_site
 NAMES: Final = ("one", "two", "three")
 OVERLAP: Final = timedelta(seconds=2)
 LIVES: Final = {
-    "ttl": "10s",
-    "rotate_at": 0.5,
+    "ttl": "20s",
+    "rotate_at": 0.25,
     "overlap": f"{OVERLAP.seconds}s",
     "verify_timeout": "3s",
     "rotation_timeout": "3s",
     "orphan_quiet_period": "4s",
 }
+"""Rotated every few seconds, with a life so long that no busy machine lets one come to its end."""
 REPLICAS: Final = 2
 _LOOK_EVERY: Final = timedelta(milliseconds=100)
 _TRIES_TO_REST: Final = 30

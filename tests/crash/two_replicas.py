@@ -74,6 +74,12 @@ def a_replica(site: Site, server: KubernetesServer) -> Iterator[Replica]:
             process.wait()
 
 
+def is_between_passes(replica: Replica) -> bool:
+    """Tell whether nothing is under way there, as far as its log says."""
+    told = [entry["event"] for entry in replica.entries() if not entry["event"].startswith(("lease", "leader"))]
+    return told[-1:] == ["pass_finished"]
+
+
 def holder(server: KubernetesServer) -> str | None:
     """Give who leads, by the lease."""
     found = [item for item in server.cluster.list("leases", NAMESPACE)["items"] if item["metadata"]["name"] == LEASE]

@@ -8,6 +8,7 @@ import itertools
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 import promql_parser as ast
@@ -71,15 +72,14 @@ class _Moment:
         return value
 
     def _latest(self, selector: Any) -> Vector:
-        found = {}
+        found, now = {}, self._now - (selector.offset or timedelta(0)).total_seconds()
         for each in self._selected(selector):
-            fresh = [value for second, value in each.samples if self._now - LOOKBACK < second <= self._now]
+            fresh = [value for second, value in each.samples if now - LOOKBACK < second <= now]
             if fresh:
                 found[each.labels] = fresh[-1]
         return found
 
     def _selected(self, selector: Any) -> list[Series]:
-        assert selector.offset is None, "offset is not known here"
         assert selector.at is None, "@ is not known here"
         return [
             each
@@ -103,6 +103,7 @@ class _Moment:
                 return {} if self._vector(call.args[0]) else {_equalities(call.args[0]): 1.0}
             case "increase":
                 (matrix,) = call.args
+                assert matrix.vector_selector.offset is None, "offset is not known of a range"
                 window = matrix.range.total_seconds()
                 grown = {
                     _nameless(each.labels): _increase(each.samples, self._now - window, self._now)

@@ -11,6 +11,9 @@ from tests.deploy.tools import CHART, DEPLOY, helm, kubectl
 
 Object = dict[str, Any]
 NAMESPACE: Final = "provisioner"
+POD_UID: Final = "0b5a6f3e-7d52-4c08-9a55-1f2f0e5d7c11"
+FIRST: Final = CHART / "ci" / "first-values.yaml"
+"""The three that are needed, and nothing else."""
 MINIMAL: Final = CHART / "ci" / "minimal-values.yaml"
 FULL: Final = CHART / "ci" / "full-values.yaml"
 OVERLAY: Final = DEPLOY / "kustomize" / "overlays" / "example"
@@ -19,9 +22,14 @@ OVERLAY: Final = DEPLOY / "kustomize" / "overlays" / "example"
 @cache
 def chart(values: Path | None, *settings: str) -> tuple[Object, ...]:
     """Give the chart's objects, for a release `provisioner` in a namespace of that name. Raises ToolError."""
+    return release("provisioner", NAMESPACE, values, *settings)
+
+
+def release(name: str, namespace: str, values: Path | None, *settings: str) -> tuple[Object, ...]:
+    """Give the chart's objects for a release of any name. Raises ToolError."""
     files = ("--values", str(values)) if values else ()
     options = [part for setting in settings for part in ("--set", setting)]
-    return objects(helm("template", "provisioner", str(CHART), "--namespace", NAMESPACE, *files, *options))
+    return objects(helm("template", name, str(CHART), "--namespace", namespace, *files, *options))
 
 
 @cache
@@ -59,6 +67,24 @@ def pods(all_of_them: tuple[Object, ...]) -> Iterator[tuple[str, Object]]:
         template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
         if template:
             yield f"{each['kind']} {each['metadata'].get('name', 'without a name')}", template["spec"]
+
+
+def configuration(all_of_them: tuple[Object, ...], folder: Path) -> Path:
+    """Write the file that the ConfigMap holds, as the pod finds it; give where."""
+    file = folder / "provisioner.yaml"
+    file.write_text(one("ConfigMap", all_of_them)["data"]["provisioner.yaml"])
+    return file
+
+
+def environment(all_of_them: tuple[Object, ...]) -> dict[str, str]:
+    """Give the variables of the daemon's container as a node would set them for one of its pods."""
+    deployment = one("Deployment", all_of_them)["metadata"]
+    pod = {"name": f"{deployment['name']}-5d9f7c-x2x4q", "namespace": deployment["namespace"], "uid": POD_UID}
+    fields = {f"metadata.{name}": value for name, value in pod.items()}
+    return {
+        each["name"]: each["value"] if "value" in each else fields[each["valueFrom"]["fieldRef"]["fieldPath"]]
+        for each in container(all_of_them)["env"]
+    }
 
 
 def container(all_of_them: tuple[Object, ...]) -> Object:

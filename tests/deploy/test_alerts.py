@@ -1,6 +1,7 @@
 """The alerts: each fires when it should and only then, says where to read on, and asks for metrics that there are."""
 
 import re
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
@@ -8,17 +9,21 @@ import promql_parser
 import pytest
 import yaml
 
-from provisioner.telemetry import names
+from provisioner.domain.model import Trigger
+from tests.builders import DAY, HOUR
 from tests.deploy.promql import Labels, Series, evaluate
 from tests.deploy.rendered import FULL, chart, one
+from tests.deploy.scraped import Scraped
 from tests.deploy.tools import DEPLOY, ROOT
 from tests.deploy.values_schema import RULES, RULES_COPY
+from tests.fakes.faults import Fault
 
 CASES: Final = yaml.safe_load((DEPLOY / "alerts" / "token-provisioner.test.yaml").read_text())
 ALERTS: Final[dict[str, dict[str, Any]]] = {
     rule["alert"]: rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]
 }
 STEP: Final = 60
+MISSING: Final = "_"
 
 EXPECTATIONS: Final = [
     pytest.param(
@@ -55,14 +60,116 @@ def test_each_alert_is_seen_to_fire_and_not_to_fire() -> None:
     assert outcomes == {(name, fires) for name in ALERTS for fires in (True, False)}
 
 
-def test_the_metrics_are_ours() -> None:
-    """Alerts ask for metrics that the code names, and no alert waits for one that nobody exports."""
-    known = {value for value in vars(names).values() if isinstance(value, str)}
+def selectors(tree: Any) -> Iterator[Any]:
+    """Give everything below that asks for a metric."""
+    if isinstance(tree, promql_parser.VectorSelector):
+        yield tree
+    parts = [getattr(tree, name, None) for name in ("expr", "lhs", "rhs", "vector_selector")]
+    for part in (*parts, *getattr(tree, "args", ())):
+        if part is not None:
+            yield from selectors(part)
 
-    asked = {name for rule in ALERTS.values() for name in re.findall(r"\bprovisioner_\w+", rule["expr"])}
 
+@pytest.fixture(scope="module")
+def exposed() -> dict[str, dict[str, set[str]]]:
+    """Give each metric that was scraped of a daemon in trouble, with its labels and their values."""
+    daemon = Scraped()
+    daemon.rig.issuer.faults.add("create", Fault.BEFORE)
+    daemon.minutes(60)
+    seen: dict[str, dict[str, set[str]]] = {}
+    for each in daemon.series:
+        labels = dict(each.labels)
+        found = seen.setdefault(labels.pop("__name__"), {})
+        for name, value in labels.items():
+            found.setdefault(name, set()).add(value)
+    return seen
+
+
+@pytest.mark.parametrize("alert", ALERTS)
+def test_what_is_asked_for_is_exposed(alert: str, exposed: dict[str, dict[str, set[str]]]) -> None:
+    """Each metric is one that a daemon exposes, with each label, and each value that is looked for in it."""
+    asked = list(selectors(promql_parser.parse(ALERTS[alert]["expr"])))
     assert asked
-    assert asked <= known
+    for each in asked:
+        assert each.name in exposed
+        for matcher in each.matchers.matchers:
+            assert matcher.value in exposed[each.name].get(matcher.name, set()), f"{each.name}: {matcher}"
+    have = [set(exposed[each.name]) for each in asked]
+    assert labels_after("by", ALERTS[alert]["expr"]) <= set.union(*have)
+    assert labels_after("on", ALERTS[alert]["expr"]) <= set.intersection(*have)
+
+
+def labels_after(word: str, expression: str) -> set[str]:
+    """Give the labels that stand behind a word, such as `by (name)`."""
+    return {name for found in re.findall(rf"\b{word} \(([^)]*)\)", expression) for name in found.split(", ")}
+
+
+def test_a_daemon_that_is_well_wakes_nobody() -> None:
+    """Through its first hours, and a rotation."""
+    daemon = Scraped()
+    daemon.minutes(150)
+    daemon.service.rotate(daemon.service.tokens, Trigger(request_id="one"))
+    daemon.minutes(120)
+
+    assert woken(daemon) == set()
+
+
+def test_failing_rotations_wake_somebody_until_one_is_done() -> None:
+    """From the second failure on, though its counter was not there before; the first success ends it."""
+    daemon = Scraped()
+    daemon.rig.issuer.faults.always["create"] = Fault.BEFORE
+    daemon.service.run_pass()
+    daemon.looks = False
+    daemon.minutes(20)
+    assert woken(daemon) == set()
+    daemon.looks = True
+    daemon.minutes(10)
+    assert woken(daemon) == {"ProvisionerRotationFailing"}
+    daemon.rig.issuer.faults.always.clear()
+    daemon.minutes(20)
+    assert woken(daemon) == set()
+
+
+def test_a_token_that_is_not_rotated_wakes_somebody() -> None:
+    """Long after its planned moment it is still the old one."""
+    daemon = Scraped()
+    daemon.service.run_pass()
+    daemon.rig.issuer.faults.always["create"] = Fault.BEFORE
+    daemon.rig.clock.advance(26 * DAY)
+    daemon.minutes(10)
+
+    assert "ProvisionerTokenExpiring" in woken(daemon)
+
+
+def test_what_cannot_be_revoked_wakes_somebody() -> None:
+    """A predecessor that is overdue, and an orphan that stays."""
+    daemon = Scraped()
+    daemon.service.run_pass()
+    daemon.service.rotate(daemon.service.tokens, Trigger(request_id="one"))
+    daemon.rig.issuer.faults.always["revoke"] = Fault.BEFORE
+    daemon.rig.clock.advance(HOUR)
+    daemon.rig.orphan()
+    daemon.rig.clock.advance(3 * HOUR)
+    daemon.minutes(150)
+
+    assert woken(daemon) == {"ProvisionerRevocationsOverdue", "ProvisionerOrphanTokens"}
+
+
+def test_a_daemon_that_looks_at_nothing_or_does_not_act_wakes_somebody() -> None:
+    """Each with an alert of its own."""
+    daemon = Scraped()
+    daemon.service.run_pass()
+    daemon.looks = False
+    daemon.minutes(60)
+    assert woken(daemon) == {"ProvisionerSchedulerSilent"}
+    daemon.acts, daemon.looks = False, True
+    daemon.minutes(10)
+    assert woken(daemon) == {"ProvisionerNoLeader"}
+
+
+def woken(daemon: Scraped) -> set[str]:
+    """Give the alerts that fire now."""
+    return {name for name, rule in ALERTS.items() if firing(rule, daemon.series, daemon.now)}
 
 
 def test_each_runbook_is_a_heading_of_the_documentation() -> None:
@@ -118,13 +225,14 @@ def alert(rule: dict[str, Any], labels: Labels) -> dict[str, Any]:
 
 
 def series(given: dict[str, str]) -> Series:
-    """Read a series in promtool's notation: `7x3` is four samples of 7, a minute apart."""
+    """Read a series in promtool's notation: `7x3` is four samples of 7, a minute apart, `_x3` three missing."""
     selector = promql_parser.parse(given["series"])
     assert isinstance(selector, promql_parser.VectorSelector)
     labels = {"__name__": str(selector.name)} | {each.name: each.value for each in selector.matchers.matchers}
     runs = [run.split("x") for run in given["values"].split()]
-    values = [float(value) for value, times in runs for _ in range(int(times) + 1)]
-    return Series(labels=frozenset(labels.items()), samples=[(i * STEP, value) for i, value in enumerate(values)])
+    values = [value for value, times in runs for _ in range(int(times) + (value != MISSING))]
+    samples = [(i * STEP, float(value)) for i, value in enumerate(values) if value != MISSING]
+    return Series(labels=frozenset(labels.items()), samples=samples)
 
 
 def nameless(labels: Labels) -> Labels:

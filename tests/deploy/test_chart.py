@@ -2,6 +2,7 @@
 
 import json
 import re
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,11 +11,13 @@ import yaml
 
 from provisioner.settings.load import load_settings
 from tests.deploy import schemas
-from tests.deploy.rendered import FULL, MINIMAL, chart, container, examples, of_kind, one, overlay
+from tests.deploy.rendered import FIRST, FULL, MINIMAL, NAMESPACE, chart, container, examples, of_kind, one, overlay
 from tests.deploy.tools import CHART, ROOT, ToolError, helm
 from tests.deploy.values_schema import SCHEMA, values_schema
 
-NEEDED: Final = ("config.instance", "config.issuers", "config.stores", "config.tokens")
+NEEDED: Final = ("config.instance", "config.issuers", "config.stores")
+SUBSETS: Final = [missing for size in (1, 2, 3) for missing in combinations(NEEDED, size)]
+EVERY: Final = pytest.mark.parametrize("values", [FIRST, MINIMAL, FULL], ids=lambda file: file.stem)
 
 
 def test_without_values_it_names_all_that_is_missing_with_examples() -> None:
@@ -23,21 +26,44 @@ def test_without_values_it_names_all_that_is_missing_with_examples() -> None:
         chart(None)
 
     said = str(refused.value)
-    assert "needs 4 more of the four values that only you know" in said
-    assert [f"{key} is missing" in said for key in NEEDED] == [True] * 4
+    assert "needs 3 more of the three values that only you know" in said
     example = {"config": yaml.safe_load("\n".join(line for line in said.splitlines() if line.startswith("      ")))}
-    assert example["config"] == {
-        key: value for key, value in yaml.safe_load(MINIMAL.read_text())["config"].items() if f"config.{key}" in NEEDED
-    }
+    assert example == yaml.safe_load(FIRST.read_text())
+    assert set(example["config"]) == {key.removeprefix("config.") for key in NEEDED}
 
 
-@pytest.mark.parametrize("missing", NEEDED)
-def test_what_is_missing_is_named_alone(missing: str) -> None:
-    """Who has set three is told the fourth, and only that."""
+@pytest.mark.parametrize("missing", SUBSETS, ids=" and ".join)
+def test_what_is_missing_is_named_alone_with_its_example(missing: tuple[str, ...]) -> None:
+    """Whatever has been set, the rest is told at once, and only that."""
     with pytest.raises(ToolError) as refused:
-        chart(MINIMAL, f"{missing}=null")
+        chart(FIRST, *(f"{key}=null" for key in missing))
 
-    assert [f"{key} is missing" in str(refused.value) for key in NEEDED] == [key == missing for key in NEEDED]
+    said = str(refused.value)
+    assert f"needs {len(missing)} more of" in said
+    assert [f"{key} is missing" in said for key in NEEDED] == [key in missing for key in NEEDED]
+    example = yaml.safe_load("\n".join(line for line in said.splitlines() if line.startswith("      ")))
+    assert {f"config.{key}" for key in example} == set(missing)
+
+
+def test_who_installs_without_a_token_is_told_so_and_how_to_add_one() -> None:
+    """The notes say it with a token of the issuer and the store that were given; with a token they do not."""
+
+    def notes(values: Path) -> str:
+        said = helm(
+            "install", "provisioner", str(CHART), "-n", NAMESPACE, "--values", str(values), "--dry-run=client"
+        ).partition("\nNOTES:\n")[2]
+        assert "provisioner is installed, in " in said
+        return said
+
+    first = notes(FIRST)
+    block = re.search(r"^  config:\n    tokens:\n.*$", first, re.MULTILINE)
+    assert "NO TOKEN IS CONFIGURED" in first
+    assert "provisioner rotate" not in first
+    assert block is not None
+    (token,) = yaml.safe_load(MINIMAL.read_text())["config"]["tokens"]
+    assert yaml.safe_load(block[0])["config"]["tokens"] == [token | {"issuer": "core"}]
+    assert "NO TOKEN IS CONFIGURED" not in notes(MINIMAL)
+    assert "provisioner rotate NAME" in notes(MINIMAL)
 
 
 @pytest.mark.parametrize(
@@ -47,6 +73,7 @@ def test_what_is_missing_is_named_alone(missing: str) -> None:
         ("config.server.admin_socket=/tmp/admin.sock", "config.server.admin_socket is outside /run/provisioner"),
         ("networkPolicy.egress.enabled=true", "networkPolicy.egress.rules is empty"),
         ("secretMounts[0].name=tmp", "the mount tmp has a name that is taken"),
+        ("config.tokens=null", "at '/config/tokens': got null, want array"),
         ("replica=3", "additional properties 'replica' not allowed"),
         ("config.stores.vault.adress=x", "at '/config/stores/vault': additional properties 'adress' not allowed"),
         ("config.tokens[0].rotate_att=0.5", "at '/config/tokens/0': additional properties 'rotate_att' not allowed"),
@@ -71,7 +98,7 @@ def test_all_that_cannot_work_is_said_at_once() -> None:
     assert "config.server.admin_socket" in str(refused.value)
 
 
-@pytest.mark.parametrize("values", [MINIMAL, FULL], ids=lambda file: file.stem)
+@EVERY
 def test_helm_lint_is_content(values: Path) -> None:
     """No warning either."""
     said = helm("lint", "--strict", str(CHART), "--values", str(values))
@@ -88,7 +115,7 @@ def test_the_schema_of_values_is_fresh() -> None:
 @pytest.mark.parametrize("version", schemas.versions())
 def test_every_object_is_valid_in_each_version_of_kubernetes(version: str) -> None:
     """No misspelt field, in the chart, the overlay and the examples."""
-    everything = [*chart(MINIMAL), *chart(FULL), *overlay(), *examples()]
+    everything = [*chart(FIRST), *chart(MINIMAL), *chart(FULL), *overlay(), *examples()]
     ours = [each for each in everything if each["kind"] not in schemas.FOREIGN]
 
     assert len(ours) > 30
@@ -100,7 +127,7 @@ def test_all_versions_from_ours_on_are_looked_at() -> None:
     assert [each.removesuffix(".0") for each in schemas.versions()] == [f"1.{minor}" for minor in range(30, 38)]
 
 
-@pytest.mark.parametrize("values", [MINIMAL, FULL], ids=lambda file: file.stem)
+@EVERY
 def test_our_own_reader_accepts_the_configuration(values: Path, tmp_path: Path) -> None:
     """What the ConfigMap holds is a configuration, with the Lease in the release's namespace."""
     file = tmp_path / "provisioner.yaml"

@@ -4,17 +4,17 @@ import hashlib
 import io
 import re
 import runpy
+import subprocess
 import tarfile
-import threading
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 
+from tests.deploy.box import Box
+from tests.deploy.conftest import INFLUXCTL, served
+from tests.deploy.dockerfile import Stage
 from tests.deploy.tools import DEPLOY, ROOT, hadolint
 
 DOCKERFILE: Final = (DEPLOY / "Dockerfile").read_text()
@@ -71,6 +71,50 @@ def test_what_is_copied_is_let_through() -> None:
     assert all((ROOT / name).exists() for name in let_through)
 
 
+@pytest.mark.xdist_group("image")
+def test_its_steps_come_to_a_program_that_runs_by_itself(image: Stage) -> None:
+    """What is let through suffices to build it; who runs has our package, the lock, and no right to write anywhere."""
+    ran = inside(image, *image.entrypoint, "--version")
+    assert (ran.returncode, ran.stdout.split()[0]) == (0, "provisioner"), ran.stderr
+    there = {each.name for each in image.root.glob("opt/provisioner/lib/python3*/site-packages/*.dist-info")}
+    wanted = {name.replace("-", "_").lower() for name in locked((DEPLOY / "requirements.lock").read_text())}
+    packages = {name.partition("-")[0].lower() for name in there}
+    assert packages - wanted == {"token_provisioner"}
+    assert not {"setuptools", "pip"} & packages
+    looked = inside(image, "/bin/sh", "-c", "touch /x /tmp/x /opt/provisioner/x; grep CapBnd /proc/self/status")
+    assert looked.stdout.split() == ["CapBnd:", "0000000000000000"]
+    assert looked.stderr.count("Read-only file system") == 3
+
+
+@pytest.mark.xdist_group("image")
+def test_everything_of_ours_is_compiled(image: Stage) -> None:
+    """The file system is read-only when it runs, and each start would compile it anew."""
+    (site,) = image.root.glob("opt/provisioner/lib/python3*/site-packages")
+    sources = list((site / "provisioner").rglob("*.py"))
+
+    assert len(sources) > 100
+    assert [path for path in sources if not list((path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"))] == []
+
+
+@pytest.mark.xdist_group("image")
+def test_influxctl_is_there_when_it_is_named(image: Stage) -> None:
+    """By its two build arguments, on the PATH of who runs it; otherwise there is none."""
+    found = inside(image, "/bin/sh", "-c", "command -v influxctl")
+
+    assert found.stdout.strip() == "/usr/local/bin/influxctl"
+    assert (image.root / "usr/local/bin/influxctl").read_bytes() == INFLUXCTL
+
+
+def test_the_build_arguments_are_in_the_documentation() -> None:
+    """Each of them, in the Dockerfile's own heading; those of influxctl on the page, too."""
+    heading = DOCKERFILE.partition("\nARG ")[0]
+    page = (ROOT / "docs" / "kubernetes.md").read_text()
+
+    for name in set(re.findall(r"^ARG (\w+)", DOCKERFILE, re.MULTILINE)):
+        assert name in heading
+        assert name in page or name in {"VERSION", "REVISION", "SOURCE"}
+
+
 @pytest.mark.parametrize("kind", ["tar", "zip", "bare"])
 def test_influxctl_is_taken_out_of_what_is_fetched(kind: str, tmp_path: Path) -> None:
     """Of an archive the program alone is kept; a bare program is kept as it is. It can be run."""
@@ -119,6 +163,12 @@ def test_without_an_address_the_image_has_none(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def inside(image: Stage, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run something in the image, as the image says."""
+    box = Box(root=image.root, environment=image.environment, user=image.user)
+    return subprocess.run(box.command(*arguments), capture_output=True, text=True, check=False, timeout=60)
+
+
 def locked(text: str) -> dict[str, tuple[str, ...]]:
     """Give the requirements in a lock: the name, then its version, conditions and hashes."""
     entries = re.findall(r"^([\w.-]+)(==[^\\]*)\\\n((?:    --hash=\S+(?: \\)?\n)+)", text, re.MULTILINE)
@@ -150,26 +200,3 @@ def tar(members: dict[str, bytes]) -> bytes:
 def sha256(content: bytes) -> str:
     """Give the checksum as publishers write it."""
     return hashlib.sha256(content).hexdigest().upper()
-
-
-@contextmanager
-def served(content: bytes) -> Iterator[str]:
-    """Serve one file on this machine, and give its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class's name
-            del format, args
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}/influxctl"
-        finally:
-            server.shutdown()
-            thread.join()

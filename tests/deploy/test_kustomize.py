@@ -13,7 +13,7 @@ from tests.deploy.rendered import MINIMAL, OVERLAY, Object, chart, examples, of_
 from tests.deploy.tools import DEPLOY, kubectl
 
 ONLY_HELMS: Final = {"app.kubernetes.io/version", "app.kubernetes.io/managed-by", "helm.sh/chart"}
-SAME: Final = ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy")
+SAME: Final = ("Deployment", "Service", "ServiceAccount", "Role", "RoleBinding", "PodDisruptionBudget", "NetworkPolicy")
 
 
 def plain(thing: Object) -> Object:
@@ -38,6 +38,13 @@ def plain(thing: Object) -> Object:
 def test_both_ways_come_to_the_same(kind: str) -> None:
     """The overlay's object is the chart's, for the same configuration."""
     assert plain(one(kind, overlay())) == plain(one(kind, chart(MINIMAL)))
+
+
+def test_no_way_has_an_object_that_the_other_lacks() -> None:
+    """All kinds are compared; the namespace alone is the overlay's own, which Helm makes by `--create-namespace`."""
+    kinds = sorted(each["kind"] for each in overlay() if each["kind"] != "Namespace")
+
+    assert kinds == sorted(each["kind"] for each in chart(MINIMAL)) == sorted([*SAME, "ConfigMap"])
 
 
 def test_both_ways_hold_the_same_configuration(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.deploy.tools import CHART, DEPLOY
 SCHEMA: Final = CHART / "values.schema.json"
 RULES: Final = CHART / "files" / "alerts.yaml"
 RULES_COPY: Final = DEPLOY / "alerts" / "token-provisioner.rules.yaml"
-_LATER: Final = ("instance", "issuers", "stores", "tokens")
+_LATER: Final = ("instance", "issuers", "stores")
 """What the configuration needs and values may lack: the chart says so itself, all at once and with examples."""
 
 

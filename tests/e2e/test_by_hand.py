@@ -82,6 +82,13 @@ def test_three_ways_are_one_rotation(site: Site, tmp_path: Path) -> None:
         assert last["asked_at"]
         assert "change 1" in site.run("status", "one").output
         assert "change 1" in httpx.get(url).text
+        (told,) = site.run("status", "one", "--server", url, "-o", "json").json["tokens"]
+        assert told["last_request"] == last
+        assert "change 1" in site.run("status", "--server", url).output
+        unknown = site.run("status", "nobody", "--server", url)
+        assert (unknown.status, "no token is named nobody" in unknown.errors) == (2, True)
+    (shown,) = site.run("status", "one", "-o", "json").json["tokens"]
+    assert shown["last_request"] | {"stored_at": None} == last | {"stored_at": None}
     assert site.stored("one")["token_id"] == rotation["token_id"]
     assert len([token for token in site.cluster.tokens() if "/one " in token.description]) == 2
     assert logged(site, "rotation_asked_for")[0]["reason"] == "change 1"
@@ -137,7 +144,15 @@ def test_without_a_daemon_it_says_what_to_do(site: Site, tmp_path: Path) -> None
         assert "--direct" in ran.errors
         assert "Traceback" not in ran.errors
     assert site.cluster.tokens() == ()
-    for wrong in (["--direct", "--server", "http://x"], ["--token-file", "x"], ["--socket", "x", "--direct"]):
+    assert site.run("status", "--server", "http://127.0.0.1:9").status == 4
+    for wrong in (
+        ["--direct", "--reason", "x" * 301],
+        ["--direct", "--request-id", "a b"],
+        ["--ca-cert", "x"],
+        ["--direct", "--server", "http://x"],
+        ["--token-file", "x"],
+        ["--socket", "x", "--direct"],
+    ):
         assert site.run("rotate", "one", *wrong).status == 2
 
 

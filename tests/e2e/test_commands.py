@@ -99,7 +99,8 @@ def test_status_in_json_has_the_documented_shape(site: Site) -> None:
         "last_request",
     }
     last = token["last_request"]
-    assert (last["request_id"], last["compromised"], last["by"]) == ("r1", False, None)
+    assert (last["request_id"], last["compromised"], last["via"]) == ("r1", False, "direct")
+    assert last["by"]
     assert last["stored_at"] is not None
     assert (shown.json["instance"], token["state"], token["last_error"]) == ("e2e", "ok", None)
     assert token["destinations"] == [

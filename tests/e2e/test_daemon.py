@@ -70,6 +70,7 @@ def test_sighup_reads_the_configuration_again_and_keeps_the_old_one_if_it_is_bad
 def test_work_goes_on_through_several_reloads(site: Site) -> None:
     """A rotation that began under one configuration ends well though that one has been replaced twice meanwhile."""
     site.content["tokens"] = site.content["tokens"][:1]
+    site.content["defaults"] = {}  # it has all the time that a busy machine takes
     site.cluster.set(activation_lag=1.5)
     with ManagementApi(site.cluster) as api:
         site.content["issuers"]["cluster"]["management_api"] = api.url
@@ -112,6 +113,7 @@ def test_killed_daemon_is_followed_by_one_that_puts_it_right(site: Site) -> None
                 process.kill()
                 process.wait()
         site.cluster.set(activation_lag=0)
+        site.content["defaults"] = SHORT_LIVES | {"ttl": "1h"}  # what it makes is not replaced as it leaves
         with site.daemon() as process:
             site.wait_for("provisioning", lambda: rotated(site, "one", 0))
             site.wait_for("the orphans' end", lambda: len(site.live("one")) <= 1)

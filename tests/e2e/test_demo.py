@@ -25,7 +25,6 @@ from provisioner.simulators.cluster import Cluster
 from tests.leaks.search import assert_untold
 from tests.site import COMMAND
 
-pytestmark = pytest.mark.xdist_group("demo")
 ROTATIONS = 3
 PATIENCE = timedelta(seconds=90)
 LOOKS_LIKE_A_TOKEN = re.compile(r"M\.V1\.|apiv\d_|dev-[0-9a-f]{8}")

@@ -45,7 +45,6 @@ def a_store_at(address: str) -> dict[str, Any]:
         "region": REGION,
         "endpoint_url": address,
         "writes_per_second": 50,
-        "timeout": "1s",
     }
 
 
@@ -156,6 +155,8 @@ def test_copy_that_is_down_delays_nobody(
 ) -> None:
     """Primary and other copy are written first; it is told, holds the predecessor, and is made up for when it is up."""
     site.content["defaults"] = TIMES
+    for store in ("strict", "moto"):
+        site.content["stores"][store]["timeout"] = "1s"
     path, told = f"{site.prefix}/strict", list[str]()
 
     def watch(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Listeners that do nothing: functions by name and no lambdas, so that a fake and all it is tied to can be copied."""
+"""Listeners that do nothing."""
 
 
 def unmoved() -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from provisioner.api.view import Facts, NotLeadingError, Standing, UnknownTokenError
-from provisioner.domain.by_hand import ByHand, Wish
+from provisioner.api.view import Facts, Standing, UnknownTokenError
+from provisioner.domain.by_hand import ByHand, NotTakenError, Wish
 from provisioner.domain.model import Trigger
 from provisioner.domain.secret import SecretText
 from provisioner.domain.status import AwaitingRevocation, DestinationStatus, State, TokenStatus
@@ -45,8 +45,9 @@ class FakeView:
 
     def __init__(self, token: str | None = None) -> None:
         self.token = token
-        self.leader: str | None = None
-        self.leads, self.well = True, True
+        self.token_source: Callable[[], SecretText] | None = None
+        """What reads the token, in place of ``token``."""
+        self.is_leaving, self.well = False, True
         self.trips: Exception | None = None
         """What is raised instead of telling where the tokens stand."""
         self.wishes: list[tuple[tuple[str, ...], Wish]] = []
@@ -78,8 +79,8 @@ class FakeView:
 
     def ask(self, names: Iterable[str], wish: Wish) -> tuple[ByHand, ...]:
         """See the Protocol."""
-        if not self.leads:
-            raise NotLeadingError(self.leader)
+        if self.is_leaving:
+            raise NotTakenError("this process is stopping: ask the next one")
         self.wishes.append((tuple(names), wish))
         return self.desk.ask(self.wishes[-1][0], wish)
 
@@ -107,4 +108,6 @@ class FakeView:
     def api_token(self) -> Callable[[], SecretText] | None:
         """See the Protocol."""
         token = self.token
+        if self.token_source is not None:
+            return self.token_source
         return None if token is None else lambda: SecretText(token)

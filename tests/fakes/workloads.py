@@ -27,7 +27,7 @@ class Pods:
 
 
 def nothing() -> None:
-    """Give nothing: a function by name and no lambda, so that the fake can be copied."""
+    """Give nothing."""
 
 
 class FakeWorkloads:

@@ -33,6 +33,7 @@ from provisioner.runtime.clock import SystemClock
 from provisioner.simulators.cluster import Cluster
 from provisioner.simulators.management_api import ManagementApi
 from tests.builders import DAY, OWNER, uid
+from tests.site import INFLUXCTL
 
 CLOCK = SystemClock()
 SECRET = "M.V1.+5JkAb1/" + "Zz9+" * 14
@@ -81,8 +82,7 @@ def simulated(start: Start, cluster: Cluster, tmp_path: Path) -> Start:
     del cluster
 
     def make(**options: Any) -> InfluxctlIssuer:
-        program = [sys.executable, "-m", "provisioner.simulators.influxctl"]
-        return start(*program, "--simulator-state", str(tmp_path / "cluster"), **options)
+        return start(*INFLUXCTL, "--simulator-state", str(tmp_path / "cluster"), **options)
 
     return make
 

@@ -8,6 +8,7 @@ from typing import Any
 import hvac
 import pytest
 
+from provisioner.domain.asking import asking
 from provisioner.domain.errors import ConflictError, StoreRefusedError, StoreUnavailableError
 from provisioner.domain.mark import OWNER_TAG
 from provisioner.domain.model import Absent, Damaged, Destination, Foreign, Format, Record, Reservation
@@ -242,10 +243,11 @@ def test_reservation(backend: Backend, place: Destination) -> None:
 
 
 def test_every_field_survives(backend: Backend, place: Destination) -> None:
-    """The longest record that we make comes back, optional fields too."""
+    """The longest record that we make comes back, optional fields too, who asked for it among them."""
     past = tuple(map(uid, range(100, 116)))
+    asked = asking(by="ü" * 300, via="http", at=a_record().issued_at, reason="words - and @ signs " * 30)
     record: Record = a_record(
-        request_id="ünïcode / + = @ 1", past_requests=past, compromised=True, predecessors=(uid(7), uid(8))
+        request_id="ünïcode / + = @ 1", asked=asked, past_requests=past, compromised=True, predecessors=(uid(7), uid(8))
     )
     with backend.store() as store:
         for _ in range(2):

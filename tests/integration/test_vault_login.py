@@ -1,13 +1,7 @@
 """Logging in to a real OpenBao: each method, renewal, and client tokens that end."""
 
-import base64
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import certifi
 import hvac
@@ -24,7 +18,9 @@ from tests.builders import OWNER, a_record
 from tests.fakes.clock import FakeClock
 from tests.vault import (
     a_policy,
+    a_service_account_token,
     a_store,
+    a_token_reviewer,
     approle,
     count_requests,
     everything_told,
@@ -105,7 +101,8 @@ def test_kubernetes_login(openbao: OpenBao, root: hvac.Client, place: Destinatio
     """A service account's token, reviewed by a stand-in for the API server, logs in."""
     policy = a_policy(root, f'path "secret/data/{place.path}" {{ capabilities = ["create", "read", "update"] }}')
     root.sys.enable_auth_method("kubernetes")
-    with a_token_reviewer() as address:
+    token = a_service_account_token("tools")
+    with a_token_reviewer("tools") as address:
         post(
             root,
             "auth/kubernetes/config",
@@ -121,7 +118,7 @@ def test_kubernetes_login(openbao: OpenBao, root: hvac.Client, place: Destinatio
             bound_service_account_namespaces="tools",
             token_policies=policy,
         )
-        login = JwtLogin(role="provisioner", jwt=lambda: SecretText(A_SERVICE_ACCOUNT_TOKEN), mount="kubernetes")
+        login = JwtLogin(role="provisioner", jwt=lambda: SecretText(token), mount="kubernetes")
         with a_store(openbao.address, login) as store:
             store.preflight(place)
             assert store.write(place, OWNER, a_record(), "0") == "1"
@@ -139,55 +136,6 @@ def a_signed_jwt(root: hvac.Client, address: str) -> str:
     jwt: str = user.adapter.request("get", "/v1/identity/oidc/token/someone")["data"]["token"]
     user.session.close()
     return jwt
-
-
-@contextmanager
-def a_token_reviewer() -> Iterator[str]:
-    """Serve the API server's TokenReview, which finds every token good."""
-
-    class Reviewer(BaseHTTPRequestHandler):
-        """Answers every POST with an authenticated service account."""
-
-        def do_POST(self) -> None:
-            """Answer one review."""
-            self.rfile.read(int(self.headers["content-length"]))
-            user = {"username": "system:serviceaccount:tools:provisioner", "uid": "u1", "groups": []}
-            kind = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview"}
-            body = json.dumps(kind | {"status": {"authenticated": True, "user": user}}).encode()
-            self.send_response(201)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Reviewer) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-A_SERVICE_ACCOUNT_TOKEN = ".".join(
-    base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
-    for part in (
-        {"alg": "RS256", "typ": "JWT"},
-        {
-            "iss": "kubernetes/serviceaccount",
-            "iat": 1,
-            "nbf": 1,
-            "exp": 4102444800,
-            "sub": "system:serviceaccount:tools:provisioner",
-            "kubernetes.io": {"namespace": "tools", "serviceaccount": {"name": "provisioner", "uid": "u1"}},
-        },
-        "not a signature",
-    )
-)
 
 
 def test_lasting_refusal_piles_up_no_client_tokens(openbao: OpenBao, root: hvac.Client, place: Destination) -> None:

@@ -1,9 +1,9 @@
 """Every schedule of one rotation by two replicas, within bounds: orders of their calls, deaths, faults and pauses.
 
-The search goes depth first over prefixes of choices. Each begins with a copy of what lies some steps back, and repeats
-those steps. In it a replica in the middle of its pass begins anew, since real code cannot be copied, and is told what
-the original was told (``tape``). A state that was seen before is not entered again. Two states are one when
-the world, the time, what each replica remembers and what each has been told since it began are the same.
+The search goes depth first over prefixes of choices. For each everything is put back to how it stood some steps before,
+and those steps are repeated. A replica in the middle of its pass begins anew then, since running code cannot be put
+back, and is told what it was told before (``tape``). A state that was seen before is not entered again. Two states are
+one when the world, the time, what each replica remembers and what each has been told since it began are the same.
 
 ``python -m tests.simulation.exhaustive`` prints what was explored.
 """
@@ -18,15 +18,15 @@ from tests.builders import DAY, HOUR, a_token
 from tests.fakes.faults import Fault
 from tests.fakes.staged_store import StagedStore
 from tests.rig import Rig, provisioned
-from tests.simulation.copies import Copies
+from tests.simulation.moments import Moment
 from tests.simulation.stage import FAULTS, STORE_CALLS, Replica, Stage
 
 PAUSE: Final = 2 * HOUR
 """Longer than quiet period and overlap: whoever is left standing so long finds that the other one has swept."""
 Choice = tuple[str, int, str]
 """What it uses up, whose turn it is, and what that replica does."""
-FEW: Final = 6
-"""So many steps are sooner done again than copied."""
+FEW: Final = 2
+"""So many steps are sooner done again than everything is noted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +107,15 @@ class Play:
         self._hashes: dict[str, tuple[object, int]] = {}
         self._left = {"die": bound.deaths, "fail": bound.faults, "pause": bound.pauses}
 
-    def copies(self) -> Copies["Play"] | None:
-        """Give a way to have copies of it, if that can be."""
+    def moment(self) -> Moment | None:
+        """Note how everything stands, if that can be put back."""
         self.stage.rig.events.clear()  # checked, and of no further use
-        return Copies(self, self._scenario, self._bound) if self.stage.can_be_copied() else None
+        return Moment(self) if self.stage.can_be_put_back() else None
+
+    def back_to(self, moment: Moment) -> None:
+        """Let everything be as it was then."""
+        self.stage.leave()
+        moment.put_back()
 
     def choices(self) -> list[Choice]:
         """Give everything that can happen now."""
@@ -216,8 +221,8 @@ class Play:
 class Branch:
     """Where a schedule leaves one that ran before it."""
 
-    copies: Copies[Play]
-    """What lies some steps back."""
+    moment: Moment
+    """Some steps before."""
     prefix: tuple[Choice, ...] = ()
     """The choices from there on."""
 
@@ -225,14 +230,15 @@ class Branch:
 def explore(scenario: Scenario, bound: Bound, *, few: int = FEW) -> Explored:
     """Run every schedule; an invariant that breaks is raised with the trace.
 
-    So ``few`` steps are done again, more are copied.
+    So ``few`` steps are done again; after more it is noted how everything stands.
     """
     explored = Explored()
-    left = [Branch(copies=Copies(Play(scenario, bound), scenario, bound))]
+    play = Play(scenario, bound)
+    left = [Branch(moment=Moment(play))]
     while left:
         explored.schedules += 1
         branch = left.pop()
-        play = branch.copies.fresh()
+        play.back_to(branch.moment)
         try:
             _follow(play, branch, left, explored, few)
         except AssertionError as error:
@@ -245,7 +251,7 @@ def explore(scenario: Scenario, bound: Bound, *, few: int = FEW) -> Explored:
 
 def _follow(play: Play, branch: Branch, left: list[Branch], explored: Explored, few: int) -> None:
     """Replay a prefix and go on to its first end, leaving the other choices on the way for later."""
-    copies, prefix = branch.copies, branch.prefix
+    moment, prefix = branch.moment, branch.prefix
     for choice in prefix:
         play.take(choice)
     while (key := play.key()) not in explored.seen:
@@ -255,10 +261,10 @@ def _follow(play: Play, branch: Branch, left: list[Branch], explored: Explored, 
             explored.ends += 1
             _rest(play, explored)
             return
-        here = play.copies() if len(prefix) >= few else None
+        here = play.moment() if len(prefix) >= few and len(choices) > 1 else None
         if here is not None:
-            copies, prefix = here, ()
-        left += [Branch(copies=copies, prefix=(*prefix, other)) for other in choices[1:]]
+            moment, prefix = here, ()
+        left += [Branch(moment=moment, prefix=(*prefix, other)) for other in choices[1:]]
         prefix = (*prefix, choices[0])
         play.take(choices[0])
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from greenlet import getcurrent, greenlet
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from provisioner.domain.model import Trigger
 from tests.builders import HOUR
@@ -123,7 +123,14 @@ class Stage:
         self.rig.crash(replica.number)
         replica.history = 0
 
-    def can_be_copied(self) -> bool:
+    def leave(self) -> None:
+        """Let whoever is in the middle of a pass leave it where it stands, as if it had not been."""
+        for replica in self.replicas:
+            if replica.run is not None and not replica.run.dead:
+                replica.run.throw(GreenletExit)
+            replica.run = None
+
+    def can_be_put_back(self) -> bool:
         """Tell whether every replica rests, or stands before a call of which nothing has happened yet."""
         return all(
             not replica.is_busy or (replica.tape is not None and replica.call not in _MIDDLES)
@@ -174,7 +181,7 @@ class Stage:
         run.switch()
 
     def _caught_up(self, replica: Replica) -> greenlet:
-        """Bring a replica of a copied stage to where that of the original stood, by telling it the same."""
+        """Bring a replica that was put back to where it stood, by telling it the same."""
         assert replica.tape is not None
         replica.tape.rewind()
         replica.run = greenlet(partial(self._live, replica))

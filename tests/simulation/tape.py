@@ -1,6 +1,6 @@
 """What a replica was told in the course of its pass: told the same again, another comes to the same place.
 
-A replica stands in the middle of real code and cannot be copied; what it was told can.
+A replica stands in the middle of real code and cannot be put back there; it can be told the same.
 """
 
 from collections.abc import Callable

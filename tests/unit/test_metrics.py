@@ -120,6 +120,12 @@ def test_requests(watched: Watched) -> None:
     assert samples[names.STORE_REQUESTS, ("write", "ok", "vault")] == 1
     assert samples[names.STORE_REQUESTS, ("read", "bug", "vault")] == 1
     assert samples[names.ISSUER_REQUESTS, ("cluster", "create", "ok")] == 1
+    made = events.RequestMade(kind="consumer", backend="webhook", operation="deliver", result="NotificationFailedError")
+    watched.metrics(made)
+    watched.metrics(replace(made, result="ok"))
+    samples = watched.samples()
+    assert samples[names.CONSUMER_REQUESTS, ("webhook", "deliver", "NotificationFailedError")] == 1
+    assert samples[names.CONSUMER_REQUESTS, ("webhook", "deliver", "ok")] == 1
     assert "M.V1" not in str(samples)
 
 

@@ -9,7 +9,7 @@ import pytest
 import structlog
 
 from provisioner.domain.events import Event, PassFinished
-from provisioner.telemetry.logs import LogObserver, configure_logging
+from provisioner.telemetry.logs import LOSSES, LogObserver, configure_logging
 from provisioner.telemetry.observers import Observers
 from tests.builders import MINUTE
 
@@ -45,7 +45,8 @@ def test_what_an_observer_raises_goes_no_further() -> None:
 
 @pytest.mark.parametrize("stream", [Full(), closed()], ids=["full", "closed"])
 def test_a_log_that_cannot_be_written_raises_nothing(stream: StringIO) -> None:
-    """Neither the events' lines nor the daemon's own."""
+    """Neither the events' lines nor the daemon's own; each is counted once."""
+    lost = LOSSES.lines
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     try:
@@ -54,6 +55,7 @@ def test_a_log_that_cannot_be_written_raises_nothing(stream: StringIO) -> None:
         log = structlog.get_logger("provisioner.daemon")
         LogObserver()(PASSED)
         assert log.info("daemon_started") is None
+        assert LOSSES.lines == lost + 2
     finally:
         root.handlers[:] = before
         root.setLevel(level)

@@ -15,6 +15,7 @@ from provisioner.domain.mark import Mark, Owner
 from provisioner.domain.memory import Backoff, EndedAttempt, Fence, Memory, Trial, TrialResult
 from provisioner.domain.model import (
     Absent,
+    Asking,
     Content,
     Damaged,
     Destination,
@@ -146,6 +147,7 @@ def a_record(
     owner: Owner = OWNER,
     issuer: str = ISSUER,
     request_id: str | None = None,
+    asked: Asking | None = None,
     past_requests: tuple[str, ...] = (),
     compromised: bool = False,
 ) -> Record:
@@ -160,6 +162,7 @@ def a_record(
         issuer=issuer,
         stored_at=stored_at or issued_at + MINUTE,
         request_id=request_id,
+        asked=asked,
         past_requests=past_requests,
         compromised=compromised,
     )

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provisioner.domain.asking import asking
 from provisioner.domain.mark import Owner
-from provisioner.domain.model import Absent, Damaged, Foreign, Record, Reservation
+from provisioner.domain.model import Absent, Asking, Damaged, Foreign, Record, Reservation
 from provisioner.domain.record import RECORD_FIELDS, read_document, to_document
 from provisioner.domain.secret import SecretText
 from tests.unit.domain.builders import (
@@ -48,7 +49,8 @@ records = st.builds(
     request_id=st.none() | words,
     past_requests=st.lists(words).map(tuple),
     compromised=st.booleans(),
-)
+    asked=st.builds(asking, by=st.none() | words, via=st.none() | words, at=st.none() | moments, reason=words),
+).map(lambda record: record if record.request_id else replace(record, asked=None))
 mappings = st.dictionaries(st.sampled_from(RECORD_FIELDS), st.uuids().map(lambda uid: f"FIELD_{uid}"))
 extras = st.dictionaries(st.uuids().map(lambda uid: f"extra-{uid}"), st.text())
 json_values = st.recursive(
@@ -86,10 +88,19 @@ def test_a_record_is_spelled_as_the_protocol_says() -> None:
 
 def test_what_a_manual_trigger_adds_is_spelled_too() -> None:
     """A request, the ones before it, and a compromised predecessor each have their field, only where there are any."""
-    written = to_document(a_record(request_id="r2", past_requests=("r1", "r0"), compromised=True), OWNER, PRIMARY)
-    added = {name: written[name] for name in ("request_id", "past_requests", "compromised")}
-    assert added == {"request_id": "r2", "past_requests": ["r1", "r0"], "compromised": True}
-    assert not set(added) & set(to_document(a_record(), OWNER, PRIMARY))
+    asked = Asking(by="alice", via="http", at=ISSUED_AT, reason="change 4711")
+    record = a_record(request_id="r2", past_requests=("r1", "r0"), compromised=True, asked=asked)
+    written = to_document(record, OWNER, PRIMARY)
+    added = {name: value for name, value in written.items() if name not in to_document(a_record(), OWNER, PRIMARY)}
+    assert added == {
+        "request_id": "r2",
+        "requested_by": "alice",
+        "requested_via": "http",
+        "requested_at": "2026-02-28T12:00:00Z",
+        "request_reason": "change 4711",
+        "past_requests": ["r1", "r0"],
+        "compromised": True,
+    }
 
 
 def test_a_reservation_is_our_owner_and_nothing_else() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from provisioner.domain.mark import Mark, Owner
 from provisioner.domain.memory import Memory, Trial, TrialResult
-from provisioner.domain.model import Damaged, IssuedToken, Listing, Record, Stored
+from provisioner.domain.model import Asking, Damaged, IssuedToken, Listing, Record, Stored
 from provisioner.domain.repair import repaired
 from provisioner.domain.retirement import live_marked, retirements
 from provisioner.domain.snapshot import Snapshot
@@ -25,7 +25,13 @@ from tests.builders import (
     uid,
 )
 
-WHOLE = a_record(request_id="now", past_requests=("before",), compromised=True, predecessors=(uid(7),))
+WHOLE = a_record(
+    request_id="now",
+    asked=Asking(by="alice", reason="change 1"),
+    past_requests=("before",),
+    compromised=True,
+    predecessors=(uid(7),),
+)
 MEANT = replace(WHOLE, stored_at=WHOLE.issued_at + HOUR)
 """Its token is 1, issued a day ago; it was stored an hour later."""
 
@@ -33,7 +39,7 @@ MEANT = replace(WHOLE, stored_at=WHOLE.issued_at + HOUR)
 def damaged(**changes: object) -> Damaged:
     """Give the record with only its expiry lost."""
     values = {name: getattr(MEANT, name) for name in ("token", "token_id", "rotation_id", "stored_at", "request_id")}
-    values |= {name: getattr(MEANT, name) for name in ("past_requests", "compromised", "predecessors")}
+    values |= {name: getattr(MEANT, name) for name in ("asked", "past_requests", "compromised", "predecessors")}
     return Damaged(defects=("expires_at",), **(values | changes))
 
 

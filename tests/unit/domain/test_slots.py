@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provisioner.domain.asking import asking
 from provisioner.domain.errors import StoreRefusedError
 from provisioner.domain.mark import OWNER_TAG
 from provisioner.domain.model import Damaged, Destination, Foreign, Format, Record
@@ -37,7 +38,8 @@ records = st.builds(
     past_requests=st.lists(words, max_size=5).map(tuple),
     compromised=st.booleans(),
     predecessors=st.lists(words, max_size=3).map(tuple),
-)
+    asked=st.builds(asking, by=st.none() | words, via=st.none() | words, at=st.none() | moments, reason=words),
+).map(lambda record: record if record.request_id else replace(record, asked=None))
 lengths = st.sampled_from([256, 512])
 
 

@@ -299,17 +299,6 @@ def test_a_server_that_asks_for_an_hour_ends_no_leading() -> None:
     assert bench.changes == [True]
 
 
-def test_who_has_stopped_leading_calls_nobody_the_leader() -> None:
-    """People are not sent from one replica to the very same."""
-    bench = Bench()
-    bench.turns(1)
-    assert bench.candidate.leader() == ME
-    bench.lease.faults.always.update(read=Fault.BEFORE, update=Fault.BEFORE)
-    bench.turns(12)
-    assert not bench.candidate.is_leading()
-    assert bench.candidate.leader() is None
-
-
 def test_a_renewal_that_lands_in_the_middle_of_a_release_does_not_keep_the_lease() -> None:
     """The release is refused then; a second look says that it is still ours."""
     bench = Bench()

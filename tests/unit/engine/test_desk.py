@@ -9,7 +9,6 @@ import pytest
 from provisioner.domain import events
 from provisioner.domain.by_hand import ByHand, NotTakenError, Progress, RequestDiffersError, Wish
 from provisioner.domain.model import Trigger
-from provisioner.engine import desk as desk_module
 from provisioner.engine.desk import Desk
 from provisioner.engine.recall import Recall
 from provisioner.engine.service import RotationResult, Service
@@ -152,11 +151,8 @@ def test_what_has_not_begun_when_it_closes_has_failed() -> None:
         desk.ask(["three"], WISH)
 
 
-def test_oldest_that_ended_are_forgotten_and_no_more_are_taken_than_can_be_kept(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_oldest_that_ended_are_forgotten_and_no_more_are_taken_than_can_be_kept() -> None:
     """A flood of wishes fills no memory."""
-    monkeypatch.setattr(desk_module, "MOST_KEPT", 2)
     go_on = Event()
     go_on.set()
 
@@ -166,7 +162,7 @@ def test_oldest_that_ended_are_forgotten_and_no_more_are_taken_than_can_be_kept(
             name=name, request_id=trigger.request_id, done=True, already=False, token_id="t", error=None
         )
 
-    desk = Desk(provisioned().clock, instance="prod", concurrency=1, rotate=rotate)
+    desk = Desk(provisioned().clock, instance="prod", concurrency=1, rotate=rotate, most_kept=2)
     first, second, third = (ended(desk, name=name) for name in ("one", "two", "three"))
     assert desk.all() == (third, second)
     assert desk.get(first.id) is None

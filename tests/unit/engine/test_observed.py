@@ -7,23 +7,29 @@ from datetime import timedelta
 
 import pytest
 
+from provisioner.domain.consumers import Notice, Workload, WorkloadKind
 from provisioner.domain.errors import (
     ConflictError,
     IssuerUnavailableError,
+    NotificationFailedError,
     OutcomeUnknownError,
     ProvisionerError,
     StoreUnavailableError,
+    WorkloadsUnavailableError,
 )
 from provisioner.domain.events import ClockSkewEnded, ClockSkewFound, Event, RequestMade
 from provisioner.domain.mark import Mark
 from provisioner.domain.model import CreateRequest, Listing
 from provisioner.domain.secret import SecretText
 from provisioner.engine.observed import ObservedIssuer, ObservedStore
+from provisioner.engine.observed_consumers import ObservedNotifier, ObservedWorkloads
 from provisioner.telemetry.logs import LEVELS
 from tests.builders import DAY, NOW, OWNER, PLACE, a_record, an_issued, uid
 from tests.fakes.clock import FakeClock
 from tests.fakes.issuer import FakeIssuer
 from tests.fakes.store import FakeStore
+from tests.fakes.workloads import FakeNotifier, FakeWorkloads, a_webhook
+from tests.leaks.search import assert_untold, everything_about
 
 REQUEST = CreateRequest(mark=Mark(OWNER, uid(1)), description="x", ttl=timedelta(days=1), expires_at=NOW + DAY)
 CALLS: dict[str, tuple[Callable[[ObservedIssuer, ObservedStore], object], type[ProvisionerError]]] = {
@@ -36,6 +42,49 @@ CALLS: dict[str, tuple[Callable[[ObservedIssuer, ObservedStore], object], type[P
     "write": (lambda _, store: store.write(PLACE, OWNER, a_record(), "0"), OutcomeUnknownError),
     "check": (lambda _, store: store.check([]), StoreUnavailableError),
 }
+
+
+WORKLOAD = Workload(kind=WorkloadKind.DAEMON_SET, name="agent")
+NOTICE = Notice(
+    instance="prod",
+    name="telegraf",
+    rotation_id=uid(1),
+    token_id="id-1",
+    issuer="cluster",
+    issued_at=NOW,
+    expires_at=NOW + DAY,
+    stored_at=NOW,
+    compromised=False,
+    destinations=(),
+)
+CONSUMER_CALLS: dict[str, tuple[Callable[[ObservedWorkloads, ObservedNotifier], object], type[ProvisionerError]]] = {
+    "read": (lambda workloads, _: workloads.read(WORKLOAD, OWNER), WorkloadsUnavailableError),
+    "restart": (lambda workloads, _: workloads.restart(WORKLOAD, a_record()), WorkloadsUnavailableError),
+    "check": (lambda workloads, _: workloads.check(WORKLOAD, OWNER), WorkloadsUnavailableError),
+    "deliver": (lambda _, notifier: notifier.deliver(a_webhook(), NOTICE), NotificationFailedError),
+}
+
+
+@pytest.mark.parametrize("operation", CONSUMER_CALLS)
+def test_calls_of_consumers_are_passed_on_and_told_by_kind(operation: str) -> None:
+    """One event a call, with its result; a foreign error becomes ours, and tells its kind alone."""
+    told: list[Event] = []
+    workloads, notifier = FakeWorkloads(), FakeNotifier()
+    workloads.add(WORKLOAD)
+    call, expected = CONSUMER_CALLS[operation]
+    observed = ObservedWorkloads(workloads, told.append), ObservedNotifier(notifier, told.append)
+    call(*observed)
+    kind = "webhook" if operation == "deliver" else "DaemonSet"
+    assert told == [RequestMade(kind="consumer", backend=kind, operation=operation, result="ok")]
+
+    def burst(_: str) -> None:
+        raise KeyError("M.V1.hidden")
+
+    workloads.faults.before_call = notifier.faults.before_call = burst
+    with pytest.raises(expected, match="KeyError: this is a bug") as caught:
+        call(*observed)
+    assert_untold("M.V1.hidden-and-more"[:12], everything_about(caught.value))
+    assert told[1] == RequestMade(kind="consumer", backend=kind, operation=operation, result="KeyError")
 
 
 def bench() -> tuple[FakeIssuer, FakeStore, ObservedIssuer, ObservedStore, list[Event]]:

@@ -73,6 +73,19 @@ def test_only_this_user_can_look_in(tmp_path: Path) -> None:
     assert left == {f"{PREFIX}open", "somebody", "elsewhere", f"{PREFIX}link"}
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the bit is not handed down")
+def test_a_volume_that_hands_its_group_down_will_do(tmp_path: Path) -> None:
+    """Kubernetes sets setgid on volumes of a pod with an fsGroup: what is made there has it, too, and is ours."""
+    tmp_path.chmod(0o2777)
+    with PrivateDirectory([Place(path=tmp_path, in_memory=True)]) as held:
+        assert stat.S_IMODE(held.here().stat().st_mode) == stat.S_IRWXU | stat.S_ISGID
+        sweep(tmp_path)
+        assert list(tmp_path.iterdir()) == [held.here()]
+    (tmp_path / f"{PREFIX}left").mkdir(mode=0o700)
+    sweep(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_made_anew_when_a_cleaner_was_here(tmp_path: Path) -> None:
     """A process lives for months; what was removed is made again, locked as before."""
     with PrivateDirectory([Place(path=tmp_path, in_memory=True)]) as held:

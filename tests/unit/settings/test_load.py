@@ -67,6 +67,12 @@ def test_minimal_configuration_has_the_documented_defaults(tmp_path: Path) -> No
     assert [str(place) for place in token.destinations] == ["vault:influx/t"]
 
 
+@pytest.mark.parametrize("tokens", [[], GONE])
+def test_no_token_is_a_configuration_too(tokens: object, tmp_path: Path) -> None:
+    """Who begins with issuers and stores adds tokens later."""
+    assert load(changed("tokens", tokens), tmp_path).managed_tokens() == ()
+
+
 @pytest.mark.parametrize("name", ["minimal.yaml", "provisioner.yaml"])
 def test_examples_load(name: str) -> None:
     """The examples that are shipped are good."""
@@ -103,7 +109,7 @@ def test_schema_file_is_fresh() -> None:
         ("stores/vault/auth/method", "ldap", "stores.vault.auth", "method must be one of"),
         ("stores/vault/auth/token", "hvs.literal", "stores.vault.auth.token", "never written in the file"),
         ("stores/vault/auth/token", {"file": "/a", "env": "B"}, "stores.vault.auth.token", "exactly one"),
-        ("tokens", [], "tokens", "at least 1"),
+        ("tokens", None, "tokens", "is empty: write [] while there is no token yet"),
         ("tokens/0/name", "Telegraf Admin", "tokens[Telegraf Admin].name", "lower-case"),
         ("tokens/0/issuer", "cluster-b", "tokens[telegraf].issuer", "there are: cluster-a"),
         ("tokens/0/destinations/0/store", "aws", "tokens[telegraf].destinations[0].store", "there are: vault"),

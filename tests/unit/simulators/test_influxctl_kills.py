@@ -10,6 +10,7 @@ import pytest
 
 from provisioner.runtime.clock import SystemClock
 from provisioner.simulators.cluster import Cluster
+from tests.site import INFLUXCTL
 
 _CALLER: Final = "import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode % 256)"
 """A program that runs another one, and ends with its status: 247 when that died of SIGKILL."""
@@ -26,7 +27,7 @@ def cluster(tmp_path: Path) -> Cluster:
 
 def call(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
     """Let a program call influxctl."""
-    influxctl = (sys.executable, "-m", "provisioner.simulators.influxctl", "--simulator-state", str(folder / "cluster"))
+    influxctl = (*INFLUXCTL, "--simulator-state", str(folder / "cluster"))
     return subprocess.run(
         [sys.executable, "-c", _CALLER, *influxctl, "management", *arguments],
         capture_output=True,

@@ -2,8 +2,9 @@
 {{- define "provisioner.config" -}}
 {{- include "provisioner.refusals" . -}}
 {{- $config := deepCopy .Values.config -}}
+{{- $_ := set $config "server" (include "provisioner.server" . | fromYaml) -}}
 {{- $lease := dict "lease_name" (include "provisioner.fullname" .) "namespace" .Release.Namespace -}}
-{{- $_ := set $config "leader_election" (merge (default dict $config.leader_election) $lease) -}}
+{{- $_ := set $config "leader_election" (merge dict (default (dict "enabled" true) $config.leader_election) $lease) -}}
 {{- if .Values.vaultToken.enabled -}}
 {{- range $store := $config.stores -}}
 {{- range $login := list $store.auth $store.reader -}}
@@ -16,6 +17,12 @@
 {{- end -}}
 {{- end -}}
 {{- toYaml $config -}}
+{{- end -}}
+
+{{/* Where the program listens: what was given, with what a pod needs filled in. */}}
+{{- define "provisioner.server" -}}
+{{- $needed := dict "listen" "0.0.0.0:8080" "admin_socket" "/run/provisioner/admin.sock" -}}
+{{- merge dict (default dict (default dict .Values.config).server) $needed | toYaml -}}
 {{- end -}}
 
 {{/* What on_rotate restarts, as {namespace: {resource: [name]}}. */}}

@@ -2,24 +2,29 @@
 {{- define "provisioner.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- include "provisioner.label" .Values.fullnameOverride -}}
 {{- else if contains "provisioner" .Release.Name -}}
-{{- .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- include "provisioner.label" .Release.Name -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 52 | trimSuffix "-" -}}
+{{- include "provisioner.label" (printf "%s-%s" .Release.Name $name) -}}
 {{- end -}}
 {{- end -}}
 
+{{/* A DNS label of a name, with room for what is put behind it: a release may have dots in its name, a Service may not. */}}
+{{- define "provisioner.label" -}}
+{{- regexReplaceAll "-+$" (. | replace "." "-" | trunc 52) "" -}}
+{{- end -}}
+
 {{- define "provisioner.selector" -}}
-app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "provisioner.labels" -}}
 {{ include "provisioner.selector" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | quote }}
 {{- end -}}
 
 {{- define "provisioner.serviceAccount" -}}
@@ -39,5 +44,5 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 
 {{- define "provisioner.port" -}}
-{{- splitList ":" .Values.config.server.listen | last -}}
+{{- (include "provisioner.server" . | fromYaml).listen | splitList ":" | last | atoi -}}
 {{- end -}}
