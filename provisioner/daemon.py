@@ -133,8 +133,6 @@ class Daemon:
             self._log.warning("daemon_left_work_behind", remedy="the next process sweeps what it left")
             self._front.close()
             return False
-        if self._reign is not None:
-            self._reign.stack.close()
         self._log.info("daemon_stopped")
         return True
 
@@ -146,6 +144,8 @@ class Daemon:
             self._candidate.leave()
         self._election.close()
         self._front.close()
+        if self._reign is not None:
+            self._reign.stack.close()
 
     def may_act(self) -> bool:
         """Tell whether this process acts: always without leader election, else while it leads."""

@@ -42,6 +42,7 @@ from provisioner.domain.steps import (
     Revoke,
     TryStored,
     look_key,
+    notify_key,
     read_key,
     revoke_key,
 )
@@ -304,12 +305,14 @@ def consumers_are_behind(snapshot: Snapshot, now: datetime) -> Finding:
     kept = kept_from_consumers(snapshot, record) if snapshot.token.on_rotate else None
     if kept is not None:
         return Finding(message=f"no consumer is restarted or told yet: {kept}")
-    waits, seen = [], []
-    for consumer in snapshot.token.on_rotate:
-        if isinstance(consumer, Workload):
-            finding = _of_workload(snapshot, record, consumer, now)
-        else:
-            finding = _of_webhook(snapshot, record, consumer, now)
+    waits, seen, token = [], [], snapshot.token
+    is_later = token.webhooks and token_has_outlived_its_time(snapshot, now).step is not None
+    of_webhook = _of_webhook_later if is_later else _of_webhook
+    findings = (
+        *(_of_workload(snapshot, record, workload, now) for workload in token.workloads),
+        *(of_webhook(snapshot, record, webhook, now) for webhook in _in_trouble_last(snapshot)),
+    )
+    for finding in findings:
         if finding.step is not None:
             return finding
         seen.append(finding.message)
@@ -337,6 +340,18 @@ def _of_workload(snapshot: Snapshot, record: Record, workload: Workload, now: da
         why = f"it was restarted {done} times for this rotation, and somebody has undone that: it is left alone until"
         return Finding(message=f"{message}; {why} {rfc3339(whole_seconds(again_at))}", until=again_at)
     return Finding(message=f"{message}, and the stored one is {record.rotation_id}", step=restart)
+
+
+def _in_trouble_last(snapshot: Snapshot) -> list[Webhook]:
+    """Give the webhooks, those that hung or failed before behind the others: they may hang again."""
+    backoffs = snapshot.memory.backoffs
+    return sorted(snapshot.token.webhooks, key=lambda webhook: notify_key(webhook) in backoffs)
+
+
+def _of_webhook_later(snapshot: Snapshot, record: Record, webhook: Webhook, now: datetime) -> Finding:
+    """Let a webhook wait for a revocation that is to come now: one that hangs must not keep a leaked token alive."""
+    del snapshot, record, now
+    return Finding(message=f"{webhook} comes after what is to be revoked now")
 
 
 def _of_webhook(snapshot: Snapshot, record: Record, webhook: Webhook, now: datetime) -> Finding:

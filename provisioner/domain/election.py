@@ -6,7 +6,7 @@ Everybody else counts from the moment *after* the read that first showed that wr
 process measures by its own monotonic clock, and they need to run at about the same rate, not to show the same time.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
@@ -65,6 +65,9 @@ class Sighting:
     record: LeaseRecord
     since: float
     """The monotonic moment after the read that first showed this version."""
+    gone_since: float | None = None
+    """The monotonic moment after the read that first showed no lease any more: somebody deleted it, perhaps right after
+    its holder has renewed it, and that one leads all the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +146,13 @@ class Elector:
         if standing.renewed_at is not None:
             whose = f"{record.holder} holds the lease" if record.holder != NOBODY else "somebody released the lease"
             return StepDown(reason=whose)
-        free_at = known.since + self._duration(record).total_seconds()
+        free_at = (known.since if known.gone_since is None else known.gone_since) + self._duration(
+            record
+        ).total_seconds()
         if record.holder == NOBODY or now >= free_at:
-            return Acquire(transitions=record.transitions + 1, over=record.version)
+            return Acquire(
+                transitions=record.transitions + 1, over=None if known.gone_since is not None else record.version
+            )
         return WaitUntil(moment=min(free_at, now + self.terms.retry_period.total_seconds()))
 
     def pause_after(self, standing: Standing, now: float, asked: timedelta) -> timedelta:
@@ -162,11 +169,14 @@ class Elector:
 
     def saw(self, standing: Standing, record: LeaseRecord | None, at: float) -> Standing:
         """Note what a read showed that had ended at a monotonic moment."""
-        if record is None:
-            return Standing(renewed_at=standing.renewed_at)
         known = standing.sighting
+        if record is None:
+            if known is None or known.record.holder in {NOBODY, self.identity}:
+                return Standing(renewed_at=standing.renewed_at)
+            gone = replace(known, gone_since=at if known.gone_since is None else known.gone_since)
+            return Standing(sighting=gone, renewed_at=standing.renewed_at)
         if known is not None and known.record.version == record.version:
-            return standing
+            return Standing(sighting=replace(known, gone_since=None), renewed_at=standing.renewed_at)
         return Standing(sighting=Sighting(record=record, since=at), renewed_at=standing.renewed_at)
 
     def held(self, record: LeaseRecord, sent_at: float, at: float) -> Standing:

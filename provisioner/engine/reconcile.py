@@ -76,14 +76,16 @@ def reconcile(
     looked_at: Snapshot | None = None
     failures: list[str] = []
     revoked: list[str] = []
+    in_vain = set[str]()
     changed, looks = 0, Looks(world)
     rotated = overtaken = False
     for _ in range(MOST_STEPS):
         snapshot = looked_at or gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
         snapshot = replace(snapshot, memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot))
         decision = decide(snapshot, world.clock.now())
-        if isinstance(decision.step, Rest | Refuse | Revoke) and decision.fact != TRUTH_UNREADABLE:
-            snapshot = looks.at_those_in_question(_ask_copies(world, snapshot))
+        if isinstance(decision.step, Rest | Refuse | Revoke | Notify) and decision.fact != TRUTH_UNREADABLE:
+            asked = snapshot if isinstance(decision.step, Notify) else _ask_copies(world, snapshot)
+            snapshot = looks.at_those_in_question(asked)
             decision = decide(snapshot, world.clock.now())
         snapshot = _note_unreadable(world, snapshot, decision)
         wanted = recollection.of_what_is_wanted(snapshot.memory, snapshot, decision, world.clock.now())
@@ -94,14 +96,15 @@ def reconcile(
             break
         _tell(world, token, decision)
         is_ours = world.may_act() or (by_hand and belongs_to_wish(step, snapshot))
-        if not is_ours or (isinstance(step, Mint | Restart | Notify) and not world.may_begin()):
-            break  # who leads now, or the next process, takes it from here
+        if not is_ours or _is_left(world, step, in_vain):
+            break  # who leads now, the next process, or the next pass takes it from here
         looked_at = snapshot if isinstance(step, Confirm | Restart | Notify) else None  # these change neither truth
         try:
             applied = apply(world, snapshot, decision, step)
         except Exception as error:  # noqa: BLE001  # one name's trouble, a bug included, must not end the others
             memory, just_read = _failed(world, snapshot, decision, step, error), None
             failures.append(memory.backoffs[step.key].error)
+            in_vain.add(step.key)
             overtaken = isinstance(error.__cause__ or error, OvertakenError)
             listings = (
                 listings if looked_at else Listings(world)
@@ -131,6 +134,15 @@ def reconcile(
         rotated=rotated,
         overtaken=overtaken and not rotated,
     )
+
+
+def _is_left(world: World, step: Effect, in_vain: set[str]) -> bool:
+    """Tell whether a step is not to be begun in this pass: nothing new once somebody has asked us to leave.
+
+    Nor is a webhook told again: while one hangs, the backoff of another ends; who waits for the name comes first.
+    """
+    is_again = isinstance(step, Notify) and step.key in in_vain
+    return is_again or (isinstance(step, Mint | Restart | Notify) and not world.may_begin())
 
 
 def _ask_copies(world: World, snapshot: Snapshot) -> Snapshot:

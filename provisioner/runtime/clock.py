@@ -12,8 +12,12 @@ class SystemClock:
         return datetime.now(UTC)  # noqa: TID251  # its one home
 
     def monotonic(self) -> float:
-        """Give seconds since some fixed moment; never goes backwards."""
-        return time.monotonic()  # noqa: TID251  # its one home
+        """Give seconds since some fixed moment; never goes backwards.
+
+        On Linux those that the machine slept count, too: whoever led before it fell asleep leads no more.
+        """
+        counts_sleep = getattr(time, "CLOCK_BOOTTIME", None)
+        return time.monotonic() if counts_sleep is None else time.clock_gettime(counts_sleep)  # noqa: TID251  # its one home
 
     def sleep(self, duration: timedelta) -> None:
         """Wait that long."""

@@ -144,6 +144,27 @@ def test_work_that_hangs_does_not_keep_the_daemon(site: Site) -> None:
     assert '"daemon_left_work_behind"' in site.log()
 
 
+def test_a_good_bye_that_hangs_does_not_keep_the_daemon(site: Site) -> None:
+    """All its work is done, and a store does not take back our client token: it ends in its time all the same."""
+    program = (
+        "import datetime, pathlib, sys, threading, provisioner.daemon as daemon, provisioner.stores.vault as vault;"
+        "daemon.LEAVE_WITHIN = datetime.timedelta(seconds=2);"
+        "vault.VaultStore.close = lambda self: threading.Event().wait();"
+        "daemon.run_daemon(pathlib.Path(sys.argv[1]))"
+    )
+    log = site.folder / "run-0.txt"
+    site.written.append(log)
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(site.config)], env={"PATH": os.defpath}, stdout=file, stderr=file
+        ) as process,
+    ):
+        site.wait_for("its start", lambda: '"daemon_started"' in site.log())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(25) == LEFT_WORK_BEHIND
+
+
 def test_no_signal_is_missed(site: Site) -> None:
     """A signal that reaches another thread, or comes right before the daemon waits for one, ends it all the same."""
     program = (

@@ -10,6 +10,7 @@ import pytest
 
 from provisioner.simulators.kubernetes import Key
 from provisioner.simulators.kubernetes_server import NAMESPACE, KubernetesServer
+from provisioner.simulators.management_api import ManagementApi
 from provisioner.simulators.openbao import OpenBao
 from tests.crash.two_replicas import a_replica, holder, is_between_passes, lease
 from tests.site import Site, a_site
@@ -118,6 +119,31 @@ def test_a_leader_that_is_cut_off_stops_before_its_lease_ends_and_leads_again(
         site.wait_for("another token", lambda: len(replica.said("token_stored")) == 2)
         site.wait_for("its word", lambda: len(replica.said("leadership_gained")) == 2)
         assert replica.token not in site.log()
+
+
+def test_a_leader_that_is_cut_off_in_mid_rotation_leaves_it_at_that(site: Site, server: KubernetesServer) -> None:
+    """Its attempt ends with its lease, and what it made lives until it leads again: it revokes nothing meanwhile."""
+    site.cluster.set(activation_lag=3600)
+    with ManagementApi(site.cluster) as api:
+        site.content["issuers"]["cluster"]["management_api"] = api.url
+        with a_replica(site, server) as replica:
+            site.wait_for("mid-rotation", lambda: bool(replica.said("token_created")))
+            server.knobs.cut_off.add(replica.token)
+            site.wait_for("the loss", lambda: bool(replica.said("leadership_lost")))
+            site.wait_for("the end of the attempt", lambda: bool(replica.said("step_failed")))
+            failures = len(replica.said("lease_unreachable"))
+            site.wait_for("failures", lambda: len(replica.said("lease_unreachable")) > failures or failures >= 3)
+            made = replica.said("token_created")[0]["token_id"]
+            assert [token.token_id for token in site.live("telegraf")] == [made]
+            assert replica.said("token_revoked") == []
+            site.cluster.set(activation_lag=0)
+            server.knobs.cut_off.clear()
+            site.wait_for("the token", lambda: bool(replica.said("token_stored")))
+            site.wait_for("the sweep", lambda: [each["token_id"] for each in replica.said("token_revoked")] == [made])
+            assert [token.token_id for token in site.live("telegraf")] == [site.stored("telegraf")["token_id"]]
+            gained = [each["timestamp"] for each in replica.said("leadership_gained")]
+            assert len(gained) == 2
+            assert replica.said("token_revoked")[0]["timestamp"] > gained[1]
 
 
 def test_what_a_role_lacks_is_said_loudly_and_tried_again(site: Site, server: KubernetesServer) -> None:

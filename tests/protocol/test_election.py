@@ -262,3 +262,25 @@ def test_stopped_at_each_call_and_for_each_time_the_other_leads_only_once_the_fi
                 first.step()
                 cluster.check()
         assert second.candidate.is_leading()
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+@pytest.mark.parametrize("after", range(0, 16, 3))
+def test_a_lease_that_is_deleted_makes_no_second_leader(after: int, *, stopped: bool) -> None:
+    """Whether the leader goes on and creates it again, or is stopped there: the other one waits as ever, then leads."""
+    cluster = Cluster((0.85, 1.15))
+    cluster.calm_down()
+    first = next(process for process in cluster.processes if process.candidate.is_leading())
+    (second,) = (process for process in cluster.processes if process is not first)
+    for _ in range(after):
+        cluster.pass_by(TICK)
+        first.step()
+    cluster.book.record = None
+    for _ in range(CALM // TICK):
+        for process in (second,) if stopped else (second, first):
+            for _ in range(4):
+                process.step()
+                cluster.check()
+        cluster.pass_by(TICK)
+    assert second.candidate.is_leading() == stopped
+    assert first.candidate.is_leading() != stopped

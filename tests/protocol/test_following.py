@@ -267,6 +267,27 @@ def test_who_leaked_a_token_does_not_wait() -> None:
     assert restarted < revoked
 
 
+@pytest.mark.parametrize("trigger", [ROTATE, LEAKED])
+def test_webhooks_that_hang_delay_neither_a_restart_nor_a_revocation(trigger: Trigger) -> None:
+    """Wherever they stand in the list: they are told when all else is done."""
+    others = tuple(a_webhook(f"https://hooks.example.org/{number}") for number in range(3))
+    rig = a_rig(followed(on_rotate=(HOOK, *others, TELEGRAF)))
+    seen: list[tuple[bool, set[str]]] = []
+
+    def hang(operation: str) -> None:
+        if operation == "notify":
+            is_restarted = rig.record is not None and annotated(rig) == rig.record.rotation_id
+            seen.append((is_restarted, rig.live_ids()))
+            rig.clock.advance(10 * SECOND)
+
+    rig.watch(hang)
+    rig.notifier.faults.always["notify"] = Fault.BEFORE
+    outcome = rig.reconcile(trigger)
+    left = {"token-2"} if trigger == LEAKED else {"token-1", "token-2"}
+    assert seen == [(True, left)] * 4
+    assert outcome.revoked == (("token-1",) if trigger == LEAKED else ())
+
+
 def test_a_leaked_token_dies_though_nobody_can_be_restarted() -> None:
     """The API server is down: consumers break, the leaked token all the same."""
     rig = a_rig()

@@ -71,6 +71,19 @@ def test_counts_from_the_first_sight_of_a_version_however_often_it_is_read() -> 
     assert renewed.sighting.since == 110.0
 
 
+def test_a_deleted_lease_is_left_alone_like_one_that_is_there() -> None:
+    """Its holder may lead yet; one that was released, or was our own, is created at once."""
+    gone = ELECTOR.saw(ELECTOR.saw(Standing(), lease(OTHER), 100.0), None, 103.0)
+    assert ELECTOR.saw(gone, None, 110.0) == gone
+    assert ELECTOR.decide(gone, 117.0) == WaitUntil(moment=118.0)
+    assert ELECTOR.decide(gone, 118.0) == Acquire(transitions=4, over=None)
+    back = ELECTOR.saw(gone, lease(OTHER), 110.0)
+    assert ELECTOR.decide(back, 115.0) == Acquire(transitions=4, over="7")
+    for holder in (NOBODY, ME):
+        gone = ELECTOR.saw(ELECTOR.saw(Standing(), lease(holder), 100.0), None, 103.0)
+        assert ELECTOR.decide(gone, 104.0) == Acquire(transitions=0, over=None)
+
+
 def test_leads_from_the_moment_before_the_write_was_sent() -> None:
     """A slow answer shortens the time to lead by as long as it took."""
     standing = ELECTOR.held(lease(ME), 100.0, 104.0)
