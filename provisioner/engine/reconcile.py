@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from provisioner.domain import events
-from provisioner.domain.by_hand import belongs_to_wish
+from provisioner.domain.belonging import belongs_to_wish
 from provisioner.domain.decide import decide
 from provisioner.domain.errors import OvertakenError, ProvisionerError
 from provisioner.domain.memory import Memory
@@ -80,7 +80,11 @@ def reconcile(
     rotated = overtaken = False
     for _ in range(MOST_STEPS):
         snapshot = looked_at or gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
-        snapshot = replace(snapshot, memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot))
+        snapshot = replace(
+            snapshot,
+            for_wish_alone=by_hand and not world.may_act(),
+            memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot),
+        )
         decision = decide(snapshot, world.clock.now())
         if isinstance(decision.step, Rest | Refuse | Revoke) and decision.fact != TRUTH_UNREADABLE:
             snapshot = looks.at_those_in_question(_ask_copies(world, snapshot))
@@ -90,6 +94,7 @@ def reconcile(
         snapshot = replace(snapshot, memory=wanted)
         memory, step = snapshot.memory, decision.step
         if isinstance(step, Rest | Refuse):
+            snapshot = replace(snapshot, for_wish_alone=False)  # what else there is to do is told, too
             decision = decide(snapshot, world.clock.now())
             break
         _tell(world, token, decision)
