@@ -253,7 +253,8 @@ def _predecessor(snapshot: Snapshot, record: Record, target: IssuedToken, now: d
     if held_back:
         return Retirement(target=target, revoke_at=None, why=f"was replaced, and is kept: {held_back}", is_orphan=False)
     if record.compromised:
-        return Retirement(target=target, revoke_at=record.stored_at, why="was replaced as compromised", is_orphan=False)
+        at = min(record.stored_at, now)  # a clock that is ahead elsewhere must not keep it alive
+        return Retirement(target=target, revoke_at=at, why="was replaced as compromised", is_orphan=False)
     since = _held_everywhere_since(snapshot) or record.stored_at
     revoke_at, left = _end_of_overlap(snapshot, since, now)
     until = rfc3339(whole_seconds(revoke_at))

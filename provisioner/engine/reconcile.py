@@ -94,7 +94,6 @@ def reconcile(
         snapshot = replace(snapshot, memory=wanted)
         memory, step = snapshot.memory, decision.step
         if isinstance(step, Rest | Refuse):
-            snapshot = replace(snapshot, for_wish_alone=False)  # what else there is to do is told, too
             decision = decide(snapshot, world.clock.now())
             break
         _tell(world, token, decision)
@@ -126,6 +125,9 @@ def reconcile(
             revoked += [applied.issued.token_id] if isinstance(step, Revoke) else []
     _tell(world, token, decision)
     _tell_of_hindrance(world, token, decision, memory)
+    if snapshot.for_wish_alone:  # what else there is to do belongs to where the name stands
+        snapshot = replace(snapshot, for_wish_alone=False)
+        decision = decide(snapshot, world.clock.now())
     return Outcome(
         snapshot=snapshot,
         decision=decision,

@@ -7,11 +7,13 @@ from datetime import timedelta
 import pytest
 
 from provisioner.domain.consumers import Workload, WorkloadKind
-from tests.builders import DAY, a_token
+from provisioner.domain.events import Decided
+from tests.builders import DAY, MINUTE, a_token
+from tests.fakes.faults import Fault
 from tests.fakes.silence import unmoved_by
 from tests.protocol.test_replicas import once_at
 from tests.rig import Died, Rig, provisioned
-from tests.unit.engine.test_any_replica import Replica, always_leads
+from tests.unit.engine.test_any_replica import WISH, Replica, always_leads
 
 APP = Workload(kind=WorkloadKind.DEPLOYMENT, name="app")
 
@@ -61,6 +63,7 @@ def test_the_leader_dies_right_after_its_commit(made: Callable[[], Rig], operati
     result = Replica(rig).rotate()
     assert (result.done, result.error) == (True, None)
     assert len(rig.live_ids()) == 3, "the one that lost lives on"
+    assert [event.step for event in rig.events if isinstance(event, Decided)][-1] == "rest"
     rig.settle()
 
 
@@ -73,3 +76,13 @@ def test_what_was_made_in_vain_goes_before_what_is_the_leaders() -> None:
     assert (result.done, result.already) == (True, True)
     assert rig.live_ids() == {"token-1", rig.current_id}
     rig.settle()
+
+
+def test_a_clock_that_is_behind_keeps_no_leaked_token_alive() -> None:
+    """Whoever finishes what another replica has begun need not wait until its clock comes to the commit."""
+    rig = provisioned(replicas=2)
+    rig.issuer.faults.add("revoke", Fault.REFUSED)
+    wish = replace(WISH, compromised=True)
+    assert Replica(rig).rotate(wish).still_live == ("token-1",)
+    rig.clocks[1].skew = -10 * MINUTE
+    assert Replica(rig, leads=always_leads, replica=1).run_pass().revoked == ("token-1",)
