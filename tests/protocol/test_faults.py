@@ -362,19 +362,6 @@ def test_refused_token_with_two_predecessors_does_not_end_in_a_dead_end() -> Non
     rig.settle()
 
 
-def test_refused_token_with_two_predecessors_and_a_new_copy_does_not_end_in_a_dead_end() -> None:
-    """No copy is written of a string that somebody broke: the predecessors, which no copy holds, cannot wait for it."""
-    rig = provisioned(proves_by_use=True)
-    for request in ("one", "two"):
-        rig.reconcile(Trigger(request_id=request))
-    document = dict(rig.store.document(PLACE.path) or {})
-    rig.store.put_by_hand(PLACE.path, document | {"token": "broken"})
-    rig.with_copy()
-    rig.pass_time(2 * HOUR)
-    assert rig.current_id == "token-4"
-    rig.settle()
-
-
 def test_roll_back_by_hand_is_obeyed() -> None:
     """Restoring an older version makes its token the current one; the newer one lives for the overlap, then ends."""
     rig = provisioned()
