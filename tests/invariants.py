@@ -124,6 +124,8 @@ class Invariants:
             issued = self._find(token_id)
             if issued is None or issued.revoked_at is None or token_id in self.excused:
                 continue
+            if issued.is_expired(issued.revoked_at):
+                continue  # what had ended was deleted
             kept = issued.revoked_at - replaced_at
             least = self._rig.token.overlap - self.restraint.clocks_differ_by
             assert kept >= least, f"I1: {token_id} was revoked {kept} after it was replaced"

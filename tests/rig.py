@@ -130,6 +130,8 @@ class Rig:
         self.memories = [Memory() for _ in range(replicas)]
         self.lives = [0] * replicas
         """How often each replica has died: a process that was restarted is another one."""
+        self.leads: int | None = None
+        """The replica that holds the lease; None: every one acts."""
         self.acting: tuple[int, int] | None = None
         """The replica that acts, and its life."""
         self._parsed: dict[int, tuple[object, Destination, Content]] = {}
@@ -175,13 +177,17 @@ class Rig:
         for faults in self.faults:
             faults.before_call = watch
 
-    def reconcile(self, trigger: Trigger | None = None, *, replica: int = 0) -> Outcome:
-        """Let a replica do what is to be done now."""
+    def reconcile(self, trigger: Trigger | None = None, *, replica: int = 0, by_hand: bool = False) -> Outcome:
+        """Let a replica do what is to be done now; ``by_hand``: as a person asked of it, whoever leads."""
         around, token, before = self.around.get(replica), self.token_of(replica), self.acting
         world = self.worlds[replica] if around is None else around(self.worlds[replica])
+        if self.leads is not None:
+            world = replace(world, may_act=lambda: self.leads == replica)
+        world = world.at_a_wish() if by_hand else world
+        memory = self.memories[replica]
         self.acting = (replica, self.lives[replica])
         try:
-            outcome = reconcile(world, token, Listings(world), memory=self.memories[replica], trigger=trigger)
+            outcome = reconcile(world, token, Listings(world), memory=memory, trigger=trigger, by_hand=by_hand)
             self.memories[replica] = outcome.memory
             self.invariants.check()
         finally:

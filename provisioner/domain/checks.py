@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from provisioner.domain.belonging import may_take
 from provisioner.domain.consumers import Standing, Webhook, Workload
 from provisioner.domain.following import look_again_at, restart_again_at, sight_of, untold
 from provisioner.domain.memory import TrialResult
@@ -372,11 +373,10 @@ def token_has_outlived_its_time(snapshot: Snapshot, now: datetime) -> Finding:
     plans = retirements(snapshot, now)
     due = [plan for plan in plans if plan.revoke_at is not None and plan.revoke_at <= now]
     waits = [waiting.retry_at for plan in due if (waiting := snapshot.memory.must_wait(revoke_key(plan.target), now))]
-    ready = [plan for plan in due if snapshot.memory.must_wait(revoke_key(plan.target), now) is None]
-    if ready:
-        plan = ready[0]
+    for plan in due:
         step = Revoke(target=plan.target, fence=plan.fence, primary=snapshot.primary)
-        return Finding(message=f"{plan.target.token_id} {plan.why}", step=step)
+        if snapshot.memory.must_wait(step.key, now) is None and may_take(step, snapshot):
+            return Finding(message=f"{plan.target.token_id} {plan.why}", step=step)
     if not plans:
         return Finding(message="no other token of this name is live")
     later = [plan.revoke_at for plan in plans if plan.revoke_at is not None and plan.revoke_at > now]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from provisioner.domain import checks
+from provisioner.domain.belonging import may_take
 from provisioner.domain.model import Unreadable
 from provisioner.domain.retirement import MOST_LIVE_TOKENS, live_marked
 from provisioner.domain.snapshot import Snapshot
@@ -51,7 +52,8 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
     """Give the one step to take now: that of the first check that holds and is not held up.
 
     A mint that is held up (by its backoff, or by the guard of three) leaves room for the steps after
-    it: a destination is repaired and an orphan revoked though no token may be minted.
+    it: a destination is repaired and an orphan revoked though no token may be minted. So does what
+    is the leader's, where another replica decides what belongs to a wish.
     """
     moments = [now + snapshot.token.drift_interval]
     held_up: Decision | None = None
@@ -64,6 +66,8 @@ def decide(snapshot: Snapshot, now: datetime) -> Decision:
         decision = Decision(step=finding.step, fact=check.__name__, message=finding.message)
         if isinstance(finding.step, Rest | Refuse):
             return decision
+        if not may_take(finding.step, snapshot):
+            continue
         hindrance = _hindrance(snapshot, finding.step, now) if isinstance(finding.step, Mint) else None
         if hindrance is None:
             return (

@@ -253,7 +253,8 @@ def _predecessor(snapshot: Snapshot, record: Record, target: IssuedToken, now: d
     if held_back:
         return Retirement(target=target, revoke_at=None, why=f"was replaced, and is kept: {held_back}", is_orphan=False)
     if record.compromised:
-        return Retirement(target=target, revoke_at=record.stored_at, why="was replaced as compromised", is_orphan=False)
+        at = min(record.stored_at, now)  # a clock that is ahead elsewhere must not keep it alive
+        return Retirement(target=target, revoke_at=at, why="was replaced as compromised", is_orphan=False)
     since = _held_everywhere_since(snapshot) or record.stored_at
     revoke_at, left = _end_of_overlap(snapshot, since, now)
     until = rfc3339(whole_seconds(revoke_at))
@@ -287,7 +288,7 @@ def _orphan(
         return Retirement(target=target, revoke_at=None, why=f"is kept: {_NO_FENCE}")
     if target.created_at is None:
         return Retirement(target=target, revoke_at=None, why="is kept: its issuer does not say when it was created")
-    if any(isinstance(copy, Unreadable) or isinstance(copy.content, Damaged) for copy in snapshot.copies):
+    if _may_be_held_unseen(snapshot):
         return Retirement(target=target, revoke_at=None, why="is kept: a destination that cannot be read may hold it")
     if record is None and not _stands_in_the_way(snapshot, target, now):
         why = "is kept until a token is stored: it may be what consumers had before the secret was deleted"
@@ -313,11 +314,11 @@ def _origin(snapshot: Snapshot, target: IssuedToken) -> str:
 
 def _held_back(snapshot: Snapshot, record: Record, now: datetime) -> str | None:
     """Say why no predecessor may be revoked yet, or None."""
+    if _needs_room(snapshot, now) and not _may_be_held_unseen(snapshot):
+        return None  # it will never be proven, nor copied, and its successor needs the room
     behind = _behind(snapshot)
     if behind:
         return behind
-    if _needs_room(snapshot, now):
-        return None  # it will never be proven, and its successor needs the room
     if not is_proven(snapshot):
         return f"the current token {record.token_id} has not been seen to work"
     # a leaked token must die whoever cannot read
@@ -360,6 +361,11 @@ def _stands_in_the_way(snapshot: Snapshot, target: IssuedToken, now: datetime) -
         if token.created_at is not None and token.is_live(now) and not snapshot.is_stored(token)
     ]
     return live_marked(snapshot, now) >= MOST_LIVE_TOKENS and target.created_at == max(ages, default=None)
+
+
+def _may_be_held_unseen(snapshot: Snapshot) -> bool:
+    """Tell whether some copy does not say which token it holds."""
+    return any(isinstance(copy, Unreadable) or isinstance(copy.content, Damaged) for copy in snapshot.copies)
 
 
 def _behind(snapshot: Snapshot) -> str | None:

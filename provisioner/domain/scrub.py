@@ -18,7 +18,7 @@ _SECRETS: Final = re.compile(
     re.VERBOSE,
 )
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]+")
 """What moves the cursor, turns a line round or ends it, and what no output can encode."""
 _WORD: Final = re.compile(r"""[^\s"'`<>|,;()\[\]{}]+""")
 _PART: Final = re.compile(r"[/:.=@?&]")

@@ -21,8 +21,8 @@ MOST_PARTS: Final = 9
 """Three slots have to fit into the 50 tags of a secret, beside other people's."""
 _MOST_REQUESTS: Final = 16
 _LONGEST_REQUESTS: Final = 1000
-_ROOM_FOR_WHO_ASKED: Final = 250
-"""So much there is besides; what more it needs is taken from the requests before it."""
+_ROOM_FOR_WHO_ASKED: Final = 450
+"""So much there is besides, for that and the request's own id; what more they need is taken from those before it."""
 _KEY: Final = re.compile(
     r"token-provisioner/(?P<rotation_id>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/(?P<part>[0-8])"
 )
@@ -94,10 +94,15 @@ def is_slot_key(key: str) -> bool:
     return _KEY.fullmatch(key) is not None
 
 
-def requests_kept(requests: Iterable[str], asked: Asking | None = None) -> tuple[str, ...]:
-    """Give the newest of the triggers that were honoured, as many as a slot surely has room for beside who asked."""
+def requests_kept(
+    requests: Iterable[str], asked: Asking | None = None, request_id: str | None = None
+) -> tuple[str, ...]:
+    """Give the newest of the triggers that were honoured, as many as a slot surely has room for.
+
+    Beside them stand the id of the one that is honoured now, and who asked for that.
+    """
     kept: list[str] = []
-    left = _LONGEST_REQUESTS - max(0, _length(asked) - _ROOM_FOR_WHO_ASKED)
+    left = _LONGEST_REQUESTS - max(0, _length(asked) + len(escaped(request_id or "")) - _ROOM_FOR_WHO_ASKED)
     for request in requests:
         left -= len(escaped(request)) + 1
         if left < 0 or len(kept) == _MOST_REQUESTS:

@@ -39,6 +39,8 @@ class Snapshot:
     listings: Mapping[str, Listing | Unreadable]
     """By issuer: every configured one."""
     trigger: Trigger | None = None
+    for_wish_alone: bool = False
+    """Whether only what belongs to the trigger is to be done, since somebody else leads."""
     memory: Memory = field(default_factory=Memory)
 
     @property

@@ -203,6 +203,7 @@ def _revoke(world: World, snapshot: Snapshot, decision: Decision, step: Revoke) 
     """Fence if needed, read both truths afresh, and revoke only if they still say the very same."""
     memory = _fence(world, snapshot, step) if step.fence is not None else snapshot.memory
     fresh = gather(world, snapshot.token, Listings(world), memory=memory, trigger=snapshot.trigger)
+    fresh = replace(fresh, for_wish_alone=snapshot.for_wish_alone)
     fresh = with_copies(world, fresh, afresh=True)  # one in its backoff may hold the token all the same
     fresh = consumers.looked_at_before_revoking(world, fresh)
     memory = fresh.memory

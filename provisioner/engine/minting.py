@@ -191,6 +191,7 @@ class Rotation:
     def _record(self, minted: MintedToken, expires_at: datetime) -> Record:
         now, before, trigger = self._world.clock.now(), self._step.primary.record, self._step.trigger
         asked = None if trigger is None else asking_of(trigger)
+        request_id = None if trigger is None else trigger.request_id
         honoured = () if before is None else tuple(filter(None, (before.request_id, *before.past_requests)))
         return Record(
             token=minted.token,
@@ -201,9 +202,9 @@ class Rotation:
             owner=self._token.owner,
             issuer=self._token.issuer,
             stored_at=now,
-            request_id=trigger.request_id if trigger else None,
+            request_id=request_id,
             asked=asked,
-            past_requests=requests_kept(honoured, asked),
+            past_requests=requests_kept(honoured, asked, request_id),
             compromised=trigger.compromised if trigger else False,
             predecessors=self._predecessors,
             permissions_digest=digest_of(self._token.permissions),

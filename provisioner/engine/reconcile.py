@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Final
 
 from provisioner.domain import events
-from provisioner.domain.by_hand import belongs_to_wish
+from provisioner.domain.belonging import belongs_to_wish
 from provisioner.domain.decide import decide
 from provisioner.domain.errors import OvertakenError, ProvisionerError
 from provisioner.domain.memory import Memory
@@ -81,7 +81,11 @@ def reconcile(
     rotated = overtaken = False
     for _ in range(MOST_STEPS):
         snapshot = looked_at or gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
-        snapshot = replace(snapshot, memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot))
+        snapshot = replace(
+            snapshot,
+            for_wish_alone=by_hand and not world.may_act(),
+            memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot),
+        )
         decision = decide(snapshot, world.clock.now())
         if isinstance(decision.step, Rest | Refuse | Revoke | Notify) and decision.fact != TRUTH_UNREADABLE:
             asked = snapshot if isinstance(decision.step, Notify) else _ask_copies(world, snapshot)
@@ -124,6 +128,9 @@ def reconcile(
             revoked += [applied.issued.token_id] if isinstance(step, Revoke) else []
     _tell(world, token, decision)
     _tell_of_hindrance(world, token, decision, memory)
+    if snapshot.for_wish_alone:  # what else there is to do belongs to where the name stands
+        snapshot = replace(snapshot, for_wish_alone=False)
+        decision = decide(snapshot, world.clock.now())
     return Outcome(
         snapshot=snapshot,
         decision=decision,

@@ -35,12 +35,15 @@ class Standings:
             self.has_looked_at_all = True
 
     def note(self, statuses: Collection[TokenStatus], since: datetime | None = None) -> None:
-        """Keep standings that were seen just now; a look begun at ``since`` gives way to what was seen after that."""
+        """Keep standings that were seen just now; a look begun at ``since`` gives way to what was seen after that.
+
+        It does not to what seems to have been seen later than now: the clock was ahead then.
+        """
         now = self._clock.now()
         with self._lock:
             for status in statuses:
                 known = self._seen.get(status.name)
-                if known is None or since is None or known.at <= since:
+                if known is None or since is None or not since < known.at <= now:
                     self._seen[status.name] = Seen(status=status, at=now)
 
     def of(self, name: str) -> Seen | None:

@@ -122,9 +122,11 @@ class _Kept:
             is_kept = is_good and connection.is_idle() and not self._is_over
             if is_kept:
                 self._idle.append(connection)
-        if not is_kept:
-            connection.close()
-        self._free.release()
+        try:
+            if not is_kept:
+                connection.close()
+        finally:
+            self._free.release()
 
     def close(self) -> None:
         """Close them all, and keep none from now on."""

@@ -489,3 +489,16 @@ def test_check_knows_nothing_of_others() -> None:
     ((_, message),) = lines_of(Rig())
     assert "called with" not in message
     assert len(inspect(rig.worlds[0], [])) >= 2
+
+
+def test_refused_credential_with_two_predecessors_and_a_new_copy_does_not_end_in_a_dead_end() -> None:
+    """No copy is written of a string that somebody broke: the predecessors, which no copy holds, cannot wait for it."""
+    rig = credentialed(proves_by_use=True, keeps_initial=True)
+    for request in ("one", "two"):
+        rig.reconcile(Trigger(request_id=request))
+    document = dict(rig.store.document(PLACE.path) or {})
+    rig.store.put_by_hand(PLACE.path, document | {"token": "broken"})
+    rig.with_copy()
+    rig.pass_time(2 * HOUR)
+    assert rig.current_id == "token-5"
+    rig.settle()

@@ -1,17 +1,19 @@
 """Many more random schedules than the test suite has time for, on every core.
 
-``python -m tests.simulation.soak N [FIRST]`` runs the N seeds from FIRST on (0 by default), tells of every seed that
-fails with the command that replays it, and ends with 1 if one did.
+``python -m tests.simulation.soak N [FIRST] [led]`` runs the N seeds from FIRST on (0 by default), tells of every seed
+that fails with the command that replays it, and ends with 1 if one did; ``led``: one replica leads at a time.
 """
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import islice
 from multiprocessing import get_context
 
 from tests.simulation.walk import run
 
+LED = "led"
 _BATCH = 2000
 
 
@@ -29,11 +31,13 @@ def failures(seeds: Iterable[int], play: Callable[[int], object] = run) -> Itera
 
 def main(arguments: list[str]) -> int:
     """Run what the arguments ask for; give the exit code."""
-    count, first = (*map(int, arguments), 0)[:2]
+    is_led, numbers = LED in arguments, (int(argument) for argument in arguments if argument != LED)
+    count, first = (*numbers, 0)[:2]
+    play, how = (partial(run, is_led=True), f" {LED}") if is_led else (run, "")
     failed = 0
-    for seed, why in failures(range(first, first + count)):
+    for seed, why in failures(range(first, first + count), play):
         failed += 1
-        sys.stdout.write(f"{why}\n  replay: python -m tests.simulation.walk {seed}\n")
+        sys.stdout.write(f"{why}\n  replay: python -m tests.simulation.walk {seed}{how}\n")
         sys.stdout.flush()
     sys.stdout.write(f"{count} schedules ran, seeds {first} to {first + count - 1}: {failed} failed\n")
     return 1 if failed else 0

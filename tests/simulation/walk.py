@@ -19,6 +19,7 @@ from tests.simulation.stage import FAULTS, Stage
 
 REPLICAS: Final = 2
 STEPS: Final = 90
+NOBODY: Final = -1
 STAGED_EACH: Final = 3
 """One seed in so many writes in stages, as to AWS Secrets Manager."""
 CREDENTIALED: Final = frozenset({4, 14})
@@ -43,7 +44,7 @@ _FOREIGN: Final = (
 class Walk:
     """One run of the world under one seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, is_led: bool = False) -> None:
         self.random = Random(seed)  # noqa: S311  # a schedule, no secret
         by_use = self._perhaps(0.5)
         is_staged = seed % STAGED_EACH == 0
@@ -59,9 +60,11 @@ class Walk:
             self.rig.workloads.holds_still = True
         for issuer in (self.rig.issuer, self.rig.former):
             issuer.whole_seconds, issuer.keeps_expired = self._perhaps(0.3), self._perhaps(0.3)
+        self.rig.leads = 0 if is_led else None
         self.stage = Stage(self.rig)
         self.died_at: list[datetime] = []
         self.ends: datetime | None = None
+        self.has_been_stale = False
         for description in _FOREIGN:
             foreign, _ = self.rig.issuer.add(description, None)
             self.rig.invariants.expect_foreign(token_id=foreign.token_id)
@@ -86,6 +89,8 @@ class Walk:
             self._configuration_is_edited: 3,
             self._store_is_down_for_a_week: 1,
         }
+        if self.rig.leads is not None:
+            happenings |= {self._lease_changes_hands: 6}
         if self.is_followed:
             happenings |= {self._pods_are_replaced: 8, self._somebody_undoes_a_restart: 2}
         if self.is_alone and self.rig.record is not None:
@@ -103,9 +108,20 @@ class Walk:
             return
         if self._perhaps(0.5):
             self.rig.configured[replica.number] = self.rig.token  # it has read the configuration again
-        asked = self._perhaps(0.3)
-        trigger = Trigger(request_id=f"r{self.random.randrange(3)}", compromised=self._perhaps(0.1)) if asked else None
+        asked = self._perhaps(0.3 if self.rig.leads is None else 0.6)
+        trigger = self._wish() if asked else None
+        if self.rig.leads is not None and trigger is None and replica.number != self.rig.leads:
+            return  # who does not lead begins nothing of its own accord
         self.stage.begin(replica, trigger)
+
+    def _wish(self) -> Trigger:
+        number = self.random.randrange(3 if self.rig.leads is None else 20)
+        return Trigger(request_id=f"r{number}", compromised=self._perhaps(0.1))
+
+    def _lease_changes_hands(self) -> None:
+        """Let another replica lead, or, for a while, none."""
+        self.rig.leads = self.random.choice((0, 1, NOBODY))
+        self.stage.say(f"replica {self.rig.leads} leads")
 
     def _fault(self) -> None:
         """Let the next call of a replica go wrong."""
@@ -148,6 +164,9 @@ class Walk:
             issuer.stale, issuer.activation_lag = stale, lag
         for _ in [died for died in self.died_at if died >= rig.clock.now() - stale]:
             rig.invariants.allow_one_more()
+        if stale and rig.leads is not None and not self.has_been_stale:
+            self.has_been_stale = True
+            rig.invariants.allow_one_more()  # of two that mint again and again, neither sees the other's last one
         self.stage.say(f"store {'down' if rig.store.down else 'up'}, lists {stale} old, new tokens work after {lag}")
 
     def _store_is_down_for_a_week(self) -> None:
@@ -288,16 +307,21 @@ class Walk:
         return self.random.random() < chance
 
 
-def run(seed: int) -> Walk:
-    """Run one schedule; an invariant that breaks is raised with the trace."""
-    walk = Walk(seed)
+def run(seed: int, *, is_led: bool = False) -> Walk:
+    """Run one schedule; an invariant that breaks is raised with the trace.
+
+    ``is_led``: one replica leads at a time, and the others act for wishes alone.
+    """
+    walk = Walk(seed, is_led=is_led)
     try:
         walk.explore()
     except AssertionError as error:
         trace = "\n".join(walk.stage.trace)
-        raise AssertionError(f"seed {seed}: {error}\n{trace}\nreplay: python -m tests.simulation.walk {seed}") from None
+        raise AssertionError(
+            f"seed {seed}: {error}\n{trace}\nreplay: python -m tests.simulation.walk {seed}{' led' if is_led else ''}"
+        ) from None
     return walk
 
 
 if __name__ == "__main__":
-    sys.stdout.write("\n".join(run(int(sys.argv[1])).stage.trace) + "\n")
+    sys.stdout.write("\n".join(run(int(sys.argv[1]), is_led="led" in sys.argv).stage.trace) + "\n")

@@ -5,6 +5,7 @@ from datetime import datetime
 import pytest
 
 from provisioner.domain.checks import token_has_outlived_its_time
+from provisioner.domain.model import Stored, Unreadable
 from provisioner.domain.steps import Revoke
 from tests.unit.domain.builders import (
     DAY,
@@ -19,12 +20,14 @@ from tests.unit.domain.builders import (
     SECOND_PLACE,
     STORED_AT,
     a_backoff,
+    a_damaged_record,
     a_listing,
     a_memory,
     a_record,
     a_snapshot,
     a_token,
     an_issued,
+    nothing_stored,
     stored,
     unreadable,
 )
@@ -120,3 +123,22 @@ def test_where_nothing_else_lives_nothing_is_awaited() -> None:
     finding = token_has_outlived_its_time(a_snapshot(), NOW)
     assert not finding.holds
     assert finding.until is None
+
+
+@pytest.mark.parametrize(
+    ("copy", "holds"),
+    [
+        (nothing_stored(destination=SECOND_PLACE), True),
+        (stored(a_damaged_record("token_id"), destination=SECOND_PLACE), False),
+        (unreadable(), False),
+    ],
+)
+def test_a_dead_token_s_successor_gets_room_by_what_no_copy_may_hold(copy: Stored | Unreadable, holds: bool) -> None:  # noqa: FBT001  # a column of the table
+    """A copy that is known not to hold a predecessor keeps none: the dead token may never come to be copied."""
+    dead, third = an_issued(revoked_at=NOW - DAY), an_issued("third", created_at=ISSUED_AT - 2 * DAY)
+    snapshot = a_snapshot(
+        token=a_token(destinations=(PRIMARY, SECOND_PLACE)),
+        copies=(copy,),
+        listing=a_listing(dead, OLDER, OLDEST, third),
+    )
+    assert (token_has_outlived_its_time(snapshot, OVERLAP_ENDS).step is not None) is holds

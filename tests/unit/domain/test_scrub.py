@@ -189,3 +189,9 @@ def test_scrubbing_never_fails_and_never_grows_a_second_line(text: str) -> None:
     scrubbed = scrub(text)
     assert len(scrubbed) <= 301
     assert not any(character < " " or character == "\x7f" for character in scrubbed)
+
+
+@pytest.mark.parametrize("mark", ["\u061c", "\u200e", "\u200f", "\u202e", "\u2067"])
+def test_nothing_turns_a_line_round(mark: str) -> None:
+    """Marks that change the direction of what follows are taken out."""
+    assert scrub(f"a{mark}b") == "a b"

@@ -59,8 +59,10 @@ class Replica:
     @contextmanager
     def _acting(self) -> Iterator[None]:
         before, self._rig.acting = self._rig.acting, self._actor
-        yield
-        self._rig.acting = before
+        try:
+            yield
+        finally:
+            self._rig.acting = before
 
 
 def test_a_follower_rotates_at_a_wish_and_does_nothing_else() -> None:
