@@ -86,14 +86,7 @@ def reconcile(
             for_wish_alone=by_hand and not world.may_act(),
             memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot),
         )
-        decision = decide(snapshot, world.clock.now())
-        if isinstance(decision.step, Rest | Refuse | Revoke | Notify) and decision.fact != TRUTH_UNREADABLE:
-            asked = snapshot if isinstance(decision.step, Notify) else _ask_copies(world, snapshot)
-            snapshot = looks.at_those_in_question(asked)
-            decision = decide(snapshot, world.clock.now())
-        snapshot = _note_unreadable(world, snapshot, decision)
-        wanted = recollection.of_what_is_wanted(snapshot.memory, snapshot, decision, world.clock.now())
-        snapshot = replace(snapshot, memory=wanted)
+        snapshot, decision = _judged(world, looks, snapshot)
         memory, step = snapshot.memory, decision.step
         if isinstance(step, Rest | Refuse):
             decision = decide(snapshot, world.clock.now())
@@ -110,9 +103,8 @@ def reconcile(
             failures.append(memory.backoffs[step.key].error)
             in_vain.add(step.key)
             overtaken = isinstance(error.__cause__ or error, OvertakenError)
-            listings = (
-                listings if looked_at else Listings(world)
-            )  # the attempt may have left a token, which is to be seen at once
+            # The attempt may have left a token, which is to be seen at once.
+            listings = listings if looked_at else Listings(world)
             continue
         if applied.put_off is not None:
             memory, just_read = _put_off(world, snapshot, applied.memory, step.key, applied.put_off), None
@@ -141,6 +133,18 @@ def reconcile(
         rotated=rotated,
         overtaken=overtaken and not rotated,
     )
+
+
+def _judged(world: World, looks: Looks, snapshot: Snapshot) -> tuple[Snapshot, Decision]:
+    """Decide, and before anything that can wait look at the copies and the consumers in question."""
+    decision = decide(snapshot, world.clock.now())
+    if isinstance(decision.step, Rest | Refuse | Revoke | Notify) and decision.fact != TRUTH_UNREADABLE:
+        asked = snapshot if isinstance(decision.step, Notify) else _ask_copies(world, snapshot)
+        snapshot = looks.at_those_in_question(asked)
+        decision = decide(snapshot, world.clock.now())
+    snapshot = _note_unreadable(world, snapshot, decision)
+    wanted = recollection.of_what_is_wanted(snapshot.memory, snapshot, decision, world.clock.now())
+    return replace(snapshot, memory=wanted), decision
 
 
 def _is_left(world: World, step: Effect, in_vain: set[str]) -> bool:
