@@ -32,6 +32,8 @@ from provisioner.engine.world import World
 EXPIRY_TOLERANCE: Final = timedelta(minutes=1)
 _FIRST_PAUSE: Final = timedelta(milliseconds=250)
 _LONGEST_PAUSE: Final = timedelta(seconds=10)
+_TRIES_IN_GOOD_FAITH: Final = 4
+"""A new token that does not work after so many is waited for only as long as it may still be committed."""
 
 T = TypeVar("T")
 
@@ -161,6 +163,8 @@ class Rotation:
         deadline = self._deadline.within(self._token.verify_timeout)
         pause, tries = _FIRST_PAUSE, 1
         while (doubt := self._doubt(minted)) is not None:
+            if tries > _TRIES_IN_GOOD_FAITH and self._is_too_late():
+                raise OvertakenError("somebody else wrote the secret meanwhile: the new token is given up")
             if not deadline.pause(pause):
                 if doubt.is_of_others_alone and self._is_pressing:
                     break  # their trouble must not be the end of this name
@@ -169,6 +173,14 @@ class Rotation:
         name, rotation_id = self._token.name, self.mark.rotation_id
         proven = events.TokenProven(name=name, rotation_id=rotation_id, token_id=minted.token_id, tries=tries)
         self._world.observe(proven)
+
+    def _is_too_late(self) -> bool:
+        """Tell whether no commit of ours can succeed any more: whoever wrote may have revoked the new token, too."""
+        try:
+            stored = self._store.read(self._token.primary, self._token.owner)
+        except StoreUnavailableError:
+            return False
+        return stored.revision != self._step.primary.revision
 
     def _doubt(self, minted: MintedToken) -> "_Doubt | None":
         """Say what speaks against the new token now: that it does not work, or is not taken as a credential."""

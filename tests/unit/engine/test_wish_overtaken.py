@@ -8,6 +8,7 @@ import pytest
 
 from provisioner.domain.consumers import Workload, WorkloadKind
 from provisioner.domain.events import Decided
+from provisioner.domain.model import Trigger
 from tests.builders import DAY, MINUTE, a_token
 from tests.fakes.faults import Fault
 from tests.fakes.silence import unmoved_by
@@ -86,3 +87,16 @@ def test_a_clock_that_is_behind_keeps_no_leaked_token_alive() -> None:
     assert Replica(rig).rotate(wish).still_live == ("token-1",)
     rig.clocks[1].skew = -10 * MINUTE
     assert Replica(rig, leads=always_leads, replica=1).run_pass().revoked == ("token-1",)
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_token_that_another_s_compromised_wish_has_revoked_is_not_waited_for(*, leads: bool) -> None:
+    """Whoever was asked sees that it was overtaken, and begins anew, long before the time for a proof is over."""
+    rig = provisioned(replicas=2, proves_by_use=True)
+    other, began = Replica(rig, replica=1), rig.clock.monotonic()
+    leaked = Trigger(request_id="leaked", compromised=True)
+    rig.watch(once_at("prove", 2, lambda: other.rotate(leaked)))
+    result = Replica(rig, leads=lambda: leads).rotate()
+    assert (result.done, result.error) == (True, None)
+    assert rig.clock.monotonic() - began < 30
+    rig.settle()
