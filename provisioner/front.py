@@ -138,7 +138,8 @@ class Front:
         except ConfigurationError:
             chosen = ()
         if not chosen:
-            raise UnknownTokenError("no token is configured of such a name, or with such labels: see /v1/tokens")
+            remedy = "see /v1/tokens, or `provisioner status`"
+            raise UnknownTokenError(f"no token is configured of such a name, or with such labels: {remedy}")
         return tuple(token.name for token in chosen)
 
     def ask(self, names: Iterable[str], wish: Wish) -> tuple[ByHand, ...]:

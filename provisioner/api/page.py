@@ -8,7 +8,7 @@ from html import escape
 from typing import Final
 
 from provisioner.api.view import Facts, Standing
-from provisioner.domain.status import LastRequest
+from provisioner.domain.status import NOT_DONE, LastRequest
 from provisioner.domain.timing import rfc3339
 
 _STYLE: Final = """
@@ -74,7 +74,9 @@ def _cells(standing: Standing) -> list[str]:
 def _asked(request: LastRequest) -> list[str]:
     who = f"{request.by or 'somebody'} by {request.via}" if request.via else ""
     what = "compromised" if request.compromised else ""
-    return [text for text in (_moment(request.asked_at or request.stored_at), who, request.reason or "", what) if text]
+    done = "" if request.stored_at else NOT_DONE
+    said = (_moment(request.asked_at or request.stored_at), who, request.reason or "", what, done)
+    return [text for text in said if text]
 
 
 def _lines(texts: Sequence[str]) -> str:

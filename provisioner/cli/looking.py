@@ -15,7 +15,14 @@ from provisioner.cli.reach import DaemonRefusedError, Reach, over_http
 from provisioner.cli.render import Output
 from provisioner.domain.errors import ConfigurationError, DaemonUnreachableError
 from provisioner.domain.snapshot import Snapshot
-from provisioner.domain.status import AwaitingRevocation, DestinationStatus, LastRequest, TokenStatus, later_request
+from provisioner.domain.status import (
+    NOT_DONE,
+    AwaitingRevocation,
+    DestinationStatus,
+    LastRequest,
+    TokenStatus,
+    later_request,
+)
 from provisioner.domain.steps import Decision, Refuse, Rest, kind
 from provisioner.runtime.clock import SystemClock
 
@@ -86,8 +93,10 @@ def status(
         columns.append("why")
         now = SystemClock().now()
         rows = [_status_row(standing, now) for standing in standings]
-        table = render.table(f"Tokens of {instance}", columns, rows)
-        render.console().print(table if rows else NO_TOKENS)
+        if rows:
+            render.show(f"Tokens of {instance}", columns, rows)
+        else:
+            render.console().print(NO_TOKENS)
     if not all(standing.healthy for standing in standings):
         raise typer.Exit(EXIT_UNHEALTHY)
 
@@ -289,7 +298,15 @@ def _request_text(request: LastRequest) -> str:
     """Say who asked for the last rotation by hand, when and why, as far as anybody remembers."""
     who = f"{request.by or 'somebody'} by {request.via}" if request.via else ""
     what = "compromised" if request.compromised else ""
-    said = (render.moment(request.asked_at or request.stored_at), who, request.reason or "", what, request.request_id)
+    done = "" if request.stored_at else NOT_DONE
+    said = (
+        render.moment(request.asked_at or request.stored_at),
+        who,
+        request.reason or "",
+        what,
+        done,
+        request.request_id,
+    )
     return "\n".join(filter(None, said))
 
 

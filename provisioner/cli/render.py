@@ -9,12 +9,14 @@ from enum import StrEnum
 from typing import Final
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from provisioner.domain.timing import rfc3339
 
 PIPE_WIDTH: Final = 200
+_ANY_WIDTH: Final = 10_000
 STATE_STYLES: Final[Mapping[str, str]] = {
     "ok": "green",
     "due": "yellow",
@@ -79,6 +81,26 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text
     for row in rows:
         laid.add_row(*row)
     return laid
+
+
+def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
+    """Print rows on standard output: as a table, or below each other on a terminal too narrow for its words."""
+    console_, rows = console(), list(rows)
+    laid = table(title, columns, rows)
+    narrowest = Measurement.get(console_, console_.options.update(width=_ANY_WIDTH), laid).minimum
+    if narrowest <= console_.width or not console_.is_terminal:
+        console_.print(laid)
+        return
+    console_.print(Text(title, style="bold"))
+    for first, *others in rows:
+        console_.print(first, style="bold")
+        beside = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+        beside.add_column(no_wrap=True)
+        beside.add_column(overflow="fold")
+        for column, cell in zip(columns[1:], others, strict=True):
+            if str(cell) != "-":
+                beside.add_row(f"  {column}", cell)
+        console_.print(beside)
 
 
 def state(name: str) -> Text:

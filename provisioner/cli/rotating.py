@@ -13,7 +13,7 @@ from rich.text import Text
 
 from provisioner.cli import render
 from provisioner.cli.direct import Row, rotate_here
-from provisioner.cli.options import CaCert, Config, Names, OutputOption, Server, TokenFile, config_path
+from provisioner.cli.options import CaCert, Config, OutputOption, Server, TokenFile, config_path
 from provisioner.cli.reach import Reach, over_http, through_socket
 from provisioner.cli.render import Output
 from provisioner.domain.by_hand import Wish
@@ -45,7 +45,9 @@ class Order:
 
 def rotate(
     context: typer.Context,
-    names: Names = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Token names; else --all or --selector.")
+    ] = None,
     every: Annotated[bool, typer.Option("--all", help="Rotate every token.")] = False,
     selector: Annotated[
         list[str] | None, typer.Option("--selector", "-l", metavar="KEY=VALUE", help="Only tokens with this label.")
@@ -80,6 +82,8 @@ def rotate(
     """Rotate tokens now. Exit 0: done, 1: failed, 4: no daemon reached."""
     if not names and not every and not selector:
         raise ConfigurationError("name the tokens to rotate, or say --all or --selector KEY=VALUE")
+    if names and every:
+        raise ConfigurationError("NAME and --all exclude each other: leave out one of them, nothing was begun")
     if sum((direct, socket is not None, server is not None)) > 1:
         raise ConfigurationError("--direct, --socket and --server exclude each other")
     if server is None and (token_file is not None or ca_cert is not None):
@@ -203,7 +207,7 @@ def _show(order: Order, rows: list[Row]) -> None:
         )
         for row in rows
     ]
-    render.console().print(render.table(f"Rotation, request {request_id}", columns, laid))
+    render.show(f"Rotation, request {request_id}", columns, laid)
 
 
 def _result(row: Row) -> Text:

@@ -56,6 +56,7 @@ class State(StrEnum):
 
 _STUCK = frozenset({Standing.STALLED, Standing.MISSING, Standing.UNREADABLE})
 """How a workload stands when it asks for somebody."""
+NOT_DONE = "not done: under way, or failed"
 UNHEALTHY = frozenset({State.FAILING, State.REFUSED, State.UNKNOWN})
 
 

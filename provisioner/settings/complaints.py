@@ -9,10 +9,16 @@ from pydantic import BaseModel
 
 from provisioner.domain.mark import INSTANCE_PATTERN, NAME_PATTERN
 from provisioner.domain.scrub import LONGEST_PLAIN_WORD, scrub
+from provisioner.settings.consumers import NAMESPACE_PATTERN, OBJECT_NAME_PATTERN
 from provisioner.settings.installed import Installed
 
 LOGINS: Final = ("token", "approle", "kubernetes", "jwt")
-_LABELS: Final = {f"^{pattern}$" for pattern in (INSTANCE_PATTERN, NAME_PATTERN)}
+_LABEL_TEXT: Final = "be lower-case letters, digits and hyphens, at most 63 (a DNS label)"
+_SHAPES: Final[Mapping[str, str]] = {
+    **{f"^{pattern}$": _LABEL_TEXT for pattern in (INSTANCE_PATTERN, NAME_PATTERN)},
+    NAMESPACE_PATTERN: _LABEL_TEXT,
+    OBJECT_NAME_PATTERN: "be lower-case letters, digits, hyphens and dots, at most 253 (a name in Kubernetes)",
+}
 _ENTRY: Final = 2
 """How long the location of an issuer or a store is: its section, and its name."""
 _CLOSE: Final = 0.8
@@ -46,8 +52,9 @@ class Complaints:
                 return f"{key}: is missing"
             case "string_pattern_mismatch":
                 pattern = problem["ctx"]["pattern"]
-                label = "be lower-case letters, digits and hyphens, at most 63 (a DNS label)"
-                return f"{key}: must {label if pattern in _LABELS else f'match the pattern {pattern}'}"
+                return f"{key}: must {_SHAPES.get(pattern, f'match the pattern {pattern}')}"
+            case "path_type":
+                return f"{key}: must be a path, a text"
             case "union_tag_invalid" | "union_tag_not_found":
                 return f"{key}: {self._types(location, problem.get('ctx', {}))}"
             case _:

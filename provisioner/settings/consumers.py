@@ -22,8 +22,8 @@ from pydantic import (
 from provisioner.settings.durations import Duration, DurationOrZero, parse_duration, write_duration
 from provisioner.settings.references import Secret
 
-_OBJECT_NAME: Final = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
-_LABEL: Final = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+OBJECT_NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
+NAMESPACE_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 
 
 class _Part(BaseModel):
@@ -59,10 +59,10 @@ class RestartSettings(_Part):
     """A workload whose pods are replaced, so that they read the new token."""
 
     kind: Literal["Deployment", "StatefulSet", "DaemonSet"]
-    namespace: Annotated[str, StringConstraints(pattern=_LABEL)] | None = Field(
+    namespace: Annotated[str, StringConstraints(pattern=NAMESPACE_PATTERN)] | None = Field(
         default=None, description="Without it, the pod's own."
     )
-    name: Annotated[str, StringConstraints(pattern=_OBJECT_NAME)]
+    name: Annotated[str, StringConstraints(pattern=OBJECT_NAME_PATTERN)]
 
 
 class WebhookSettings(_Part):

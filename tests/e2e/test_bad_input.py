@@ -153,5 +153,11 @@ def test_token_without_expiry_is_revoked(site: Site) -> None:
 
 def test_wrong_options(site: Site) -> None:
     """A misspelt option or command is exit 2 without a traceback."""
-    for arguments in (["--nope"], ["onze"], ["status", "--output", "xml"], ["explain"]):
+    for arguments in (
+        ["--nope"],
+        ["onze"],
+        ["status", "--output", "xml"],
+        ["explain"],
+        ["rotate", "--all", "telegraf"],
+    ):
         clear(site.run(*arguments), 2)

@@ -104,7 +104,10 @@ def test_addresses_that_are_taken(tmp_path: Path, url: str) -> None:
         ({"on_rotate": [{}]}, "name either a restart or a webhook"),
         ({"on_rotate": [{"restart": {"kind": "Pod", "name": "x"}}]}, "kind: must be 'Deployment', 'StatefulSet' or"),
         ({"on_rotate": [{"restart": {"kind": "Deployment"}}]}, "restart.name: is missing"),
-        ({"on_rotate": [{"restart": {"kind": "Deployment", "name": "A/b"}}]}, "restart.name: must match"),
+        (
+            {"on_rotate": [{"restart": {"kind": "Deployment", "name": "A/b"}}]},
+            "restart.name: must be lower-case letters",
+        ),
         ({"on_rotate": [{"webhook": {"url": "https://h/x"}}]}, "webhook.hmac_key: is missing"),
         ({"on_rotate": [{"webhook": {"url": "https://h/x", "hmac_key": "zq7"}}]}, "secrets are never written in the"),
     ],
@@ -137,3 +140,24 @@ def test_addresses_that_are_refused(tmp_path: Path, url: str, says: str) -> None
         load(content(on_rotate=[{"webhook": {"url": url, "hmac_key": KEY}}]), tmp_path)
     assert says in str(raised.value)
     assert "zq7" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": "Bad Name"}, "restart.name: must be lower-case letters, digits, hyphens and dots, at most 253"),
+        ({"namespace": "Nope!"}, "restart.namespace: must be lower-case letters, digits and hyphens, at most 63"),
+    ],
+)
+def test_names_of_kubernetes_are_said_in_words(tmp_path: Path, changed: dict[str, str], said: str) -> None:
+    """Not as a pattern."""
+    with pytest.raises(ConfigurationError) as refused:
+        load(content(on_rotate=[{"restart": {**RESTART["restart"], **changed}}]), tmp_path)
+    assert said in str(refused.value)
+
+
+def test_a_path_that_is_none_is_said_in_words(tmp_path: Path) -> None:
+    """Without a word of the program's inside."""
+    with pytest.raises(ConfigurationError) as refused:
+        load({**GOOD, "server": {"admin_socket": 7}}, tmp_path)
+    assert str(refused.value).endswith("server.admin_socket: must be a path, a text")
