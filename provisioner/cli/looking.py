@@ -173,7 +173,11 @@ def check(context: typer.Context, config: Config = None, output: OutputOption = 
     from provisioner.engine.inspection import inspect
 
     with opened(config_path(context, config)) as application:
-        lines = (*inspect(application.world, application.service.tokens), *_lease(application))
+        lines = (
+            *inspect(application.world, application.service.tokens),
+            *_api_token(application),
+            *_lease(application),
+        )
     if output is Output.JSON:
         checks = [render.as_plain(line) for line in lines]
         render.print_json({"configuration": str(application.settings_path), "checks": checks})
@@ -194,6 +198,24 @@ def schema() -> None:
     from provisioner.settings.load import json_schema
 
     render.print_json(json_schema())
+
+
+def _api_token(application: "Application") -> tuple["Inspected", ...]:
+    """Give the line on what write verbs over HTTP need; none where there are none."""
+    from provisioner.domain.api_token import flaw_of_api_token
+    from provisioner.engine.inspection import Inspected
+
+    reference = application.settings.server.api_token
+    if reference is None:
+        return ()
+    try:
+        flaw = flaw_of_api_token(reference.source()().reveal())
+    except ConfigurationError as error:
+        flaw = str(error)
+    message = (
+        "can be read" if flaw is None else f"{flaw}; until that is mended every write verb over HTTP is refused (503)"
+    )
+    return (Inspected(kind="api", name="server.api_token", ok=flaw is None, message=message),)
 
 
 def _lease(application: "Application") -> tuple["Inspected", ...]:

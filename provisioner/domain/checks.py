@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from provisioner.domain.belonging import may_take
 from provisioner.domain.consumers import Standing, Webhook, Workload
-from provisioner.domain.following import look_again_at, restart_again_at, sight_of, untold
+from provisioner.domain.following import NOBODY_KNOWS, look_again_at, restart_again_at, sight_of, untold
 from provisioner.domain.memory import TrialResult
 from provisioner.domain.model import (
     Absent,
@@ -358,6 +358,8 @@ def _of_webhook_later(snapshot: Snapshot, record: Record, webhook: Webhook, now:
 def _of_webhook(snapshot: Snapshot, record: Record, webhook: Webhook, now: datetime) -> Finding:
     """Tell what has not been told, at least once in each process that acts."""
     if webhook not in untold(snapshot):
+        if snapshot.memory.notified.get(webhook) == NOBODY_KNOWS:
+            return Finding(message=f"whether {webhook} was told, the daemon knows alone")
         return Finding(message=f"{webhook} was told")
     notify = Notify(record=record, webhook=webhook)
     waiting = snapshot.memory.must_wait(notify.key, now)

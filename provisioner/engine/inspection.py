@@ -14,7 +14,7 @@ class Inspected:
     """One line of ``check``."""
 
     kind: str
-    """``issuer``, ``store``, ``workload``, ``webhook`` or ``lease``."""
+    """``issuer``, ``store``, ``workload``, ``webhook``, ``api`` or ``lease``."""
     name: str
     ok: bool
     message: str

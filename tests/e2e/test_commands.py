@@ -209,3 +209,24 @@ def test_config_may_stand_before_or_after_the_command(site: Site) -> None:
     config = str(site.config)
     assert site.run("--config", config, "plan", PROVISIONER_CONFIG="/nowhere").status == 3
     assert site.run("plan", "--config", config, PROVISIONER_CONFIG="/nowhere").status == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("check-api-token-0123456789\n", "ok   api server.api_token: can be read"),
+        (None, "FAIL api server.api_token: the secret file"),
+        ("two words\n", "FAIL api server.api_token: has to be one word of visible ASCII"),
+    ],
+)
+def test_check_reads_the_api_token(site: Site, content: str | None, says: str) -> None:
+    """Before the first person needs it; nothing of it is shown."""
+    file = site.folder / "api-token"
+    if content is not None:
+        file.write_text(content)
+    site.content["server"]["api_token"] = {"file": str(file)}
+    ran = site.run("check")
+    assert says in ran.output
+    assert ran.status == (0 if says.startswith("ok") else 1)
+    is_shown = content is not None and content.strip() in ran.output + ran.errors
+    assert not is_shown

@@ -8,7 +8,8 @@ from provisioner.api.page import page
 from provisioner.api.view import Facts, Standing
 from provisioner.cli.looking import _status_row
 from provisioner.domain.status import NOT_DONE, LastRequest
-from tests.fakes.view import NOW, a_status
+from tests.builders import NOW
+from tests.fakes.view import a_status
 
 ASKED = LastRequest(request_id="CHANGE-1", compromised=False, asked_at=NOW, by="alice", via="socket")
 
