@@ -8,9 +8,10 @@ from typing import Final
 from provisioner.domain import checks
 from provisioner.domain.belonging import may_take
 from provisioner.domain.model import Unreadable
-from provisioner.domain.retirement import MOST_LIVE_TOKENS, live_marked
+from provisioner.domain.retirement import MOST_LIVE_TOKENS, live_marked, retirements
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Decision, Finding, Mint, Refuse, Rest
+from provisioner.domain.timing import rfc3339, whole_seconds
 from provisioner.domain.unlisted import is_near_its_end, last_listed, replaced_by, unseen_predecessors
 
 Check = Callable[[Snapshot, datetime], Finding]
@@ -114,7 +115,9 @@ def _crowded(snapshot: Snapshot, live: int, now: datetime) -> str:
     if unseen_predecessors(snapshot, now):
         silent |= {name for name, listing in snapshot.listings.items() if isinstance(listing, Unreadable)}
     if not silent:
-        return why
+        ends = [plan.revoke_at for plan in retirements(snapshot, now) if plan.revoke_at is not None]
+        first = f", the first at {rfc3339(whole_seconds(min(ends)))}" if ends else ""
+        return f"{why}{first}; if that is too late, revoke an older one at its issuer by hand"
     return f"{why}; some of them live or may live at {', '.join(sorted(silent))}, which gives no list: {_IF_GONE}"
 
 

@@ -9,9 +9,10 @@ from provisioner.domain import checks
 from provisioner.domain.decide import CHAIN, NOTHING_IS_DUE, answers, decide
 from provisioner.domain.memory import TrialResult
 from provisioner.domain.model import Reservation
+from provisioner.domain.retirement import retirements
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import Mint, Rest, TryStored
-from provisioner.domain.timing import rotation_due
+from provisioner.domain.timing import rfc3339, rotation_due
 from tests.unit.domain.builders import (
     DAY,
     DRIFT_INTERVAL,
@@ -169,6 +170,14 @@ def test_a_guarded_mint_looks_again_at_the_drift_check_or_sooner() -> None:
     assert decision.step.until == NOW + DRIFT_INTERVAL
     late = replace(with_live_tokens("trigger_is_pending", 3), token=PATIENT)
     assert decide(late, NOW).step == Rest(until=max(NOW + QUIET_PERIOD, STORED_AT + OVERLAP))
+
+
+def test_who_is_held_up_by_live_tokens_is_told_until_when_and_what_else_there_is() -> None:
+    """The moment at which the first of them may go, and a way for who cannot wait."""
+    late = replace(with_live_tokens("trigger_is_pending", 3), token=PATIENT)
+    hindrance = decide(late, NOW).hindrance or ""
+    first = min(plan.revoke_at for plan in retirements(late, NOW) if plan.revoke_at is not None)
+    assert f"may be revoked, the first at {rfc3339(first)}; if that is too late, revoke an older one" in hindrance
 
 
 def test_a_reservation_alone_is_nothing_stored() -> None:
