@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from provisioner.domain.model import Trigger
-from tests.builders import MINUTE
+from tests.builders import MINUTE, a_token
 from tests.fakes.faults import Fault
 from tests.rig import provisioned
 from tests.unit.engine.test_any_replica import WISH, Replica
@@ -40,3 +40,16 @@ def test_a_follower_revokes_no_leaked_token_while_its_successor_is_dead() -> Non
     rig.clock.advance(20 * MINUTE)
     follower.rotate(leaked)
     assert rig.live_ids() == {"token-1"}
+
+
+def test_a_stored_token_that_was_deleted_is_tried_before_a_predecessor_ends_however_seldom_one_looks() -> None:
+    """An issuer that shows no revoked tokens shows none of this: that it worked hours ago says nothing."""
+    rig = provisioned(replace(a_token(), drift_interval=timedelta(hours=6)))
+    rig.reconcile(Trigger(request_id="one"))
+    rig.invariants.excused.add("token-2")
+    del rig.issuer.tokens["token-2"]
+    rig.issuer.faults.always["create"] = Fault.REFUSED
+    rig.pass_time(timedelta(hours=2))
+    assert rig.live_ids() == {"token-1"}
+    rig.issuer.faults.always.clear()
+    rig.settle()
