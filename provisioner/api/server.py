@@ -10,6 +10,7 @@ from typing import Any, Final
 import structlog
 import uvicorn
 
+from provisioner.runtime.clock import SystemClock
 from provisioner.telemetry.bugs import kind_and_place
 
 _OUT_OF: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -31,9 +32,10 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, where: str) -> None:
         super().__init__(config)
         self._where, self._said_at = where, float("-inf")
+        self._clock = SystemClock()
         self._log = structlog.get_logger("provisioner.api")
         self.beaten_at = float("-inf")
-        """When its loop was last seen to go round, by the clock that nobody sets."""
+        """When its loop was last seen to go round, by our clock: the loop's own leaves out what the machine slept."""
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
         """Begin, and be told of what nobody catches."""
@@ -42,7 +44,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Note that the loop goes round; ten times a second."""
-        self.beaten_at = asyncio.get_running_loop().time()
+        self.beaten_at = self._clock.monotonic()
         return await super().on_tick(counter)
 
     def hang_up(self) -> None:

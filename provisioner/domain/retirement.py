@@ -319,6 +319,9 @@ def _held_back(snapshot: Snapshot, record: Record, now: datetime) -> str | None:
     behind = _behind(snapshot)
     if behind:
         return behind
+    current = snapshot.current
+    if current is not None and not current.is_live(now):
+        return f"the current token {record.token_id} is dead, and has no successor yet"
     if not is_proven(snapshot):
         return f"the current token {record.token_id} has not been seen to work"
     # a leaked token must die whoever cannot read

@@ -1,12 +1,15 @@
 """What the last use of the stored token says, and for how long."""
 
-from datetime import datetime
-from typing import assert_never
+from datetime import datetime, timedelta
+from typing import Final, assert_never
 
 from provisioner.domain.memory import Trial, TrialResult
 from provisioner.domain.model import Listing, Record, Stored
 from provisioner.domain.snapshot import Snapshot
 from provisioner.domain.steps import TRY_KEY
+
+LONGEST_WORD: Final = timedelta(minutes=15)
+"""For how long at most a token that no list shows is taken to work: its predecessors must not end for an older word."""
 
 
 def next_trial(snapshot: Snapshot, trial: Trial) -> datetime | None:
@@ -18,7 +21,7 @@ def next_trial(snapshot: Snapshot, trial: Trial) -> datetime | None:
         case TrialResult.WORKS:
             # a token that its list does not show lives by its trials alone, and one that was turned away may be dead
             is_settled = snapshot.current is not None and not passed_over_by(snapshot)
-            return None if is_settled else trial.tried_at + token.drift_interval
+            return None if is_settled else trial.tried_at + min(token.drift_interval, LONGEST_WORD)
         case TrialResult.REFUSED if snapshot.current is None:
             return None
         case TrialResult.REFUSED:

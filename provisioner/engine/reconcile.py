@@ -102,7 +102,7 @@ def reconcile(
             memory, just_read = _failed(world, snapshot, decision, step, error), None
             failures.append(memory.backoffs[step.key].error)
             in_vain.add(step.key)
-            overtaken = isinstance(error.__cause__ or error, OvertakenError)
+            overtaken = overtaken or isinstance(error.__cause__ or error, OvertakenError)
             # The attempt may have left a token, which is to be seen at once.
             listings = listings if looked_at else Listings(world)
             continue
