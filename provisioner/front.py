@@ -13,7 +13,7 @@ from provisioner.api.listener import Listener
 from provisioner.api.sockets import SocketUnavailableError, open_tcp, open_unix
 from provisioner.api.view import HTTP, SOCKET, Facts, Standing, UnknownTokenError
 from provisioner.app import Application
-from provisioner.domain.by_hand import ByHand, NotTakenError, Progress, Wish
+from provisioner.domain.by_hand import STILL_LIVE, ByHand, NotTakenError, Progress, Wish
 from provisioner.domain.errors import ConfigurationError
 from provisioner.domain.model import ManagedToken, Trigger
 from provisioner.domain.secret import SecretText
@@ -31,7 +31,6 @@ LOOK_EVERY: Final = timedelta(seconds=30)
 """A process that has other replicas looks when it is asked, and not again for so long, whoever asks."""
 LOOK_WITHIN: Final = timedelta(seconds=10)
 """Whoever asks waits for that look so long; then what was seen before has to do."""
-_STILL_LIVE: Final = "the new token is stored, but an old one still lives and is tried again in every pass"
 
 
 class Owner(Protocol):
@@ -230,7 +229,7 @@ class Front:
                     ended_at=last.stored_at,
                     already=True,
                     token_id=status.token_id,
-                    error=_STILL_LIVE if last.compromised and still_live else None,
+                    error=STILL_LIVE if last.compromised and still_live else None,
                     still_live=still_live,
                 )
 

@@ -187,7 +187,7 @@ class Rig:
         memory = self.memories[replica]
         self.acting = (replica, self.lives[replica])
         try:
-            outcome = reconcile(world, token, Listings(world), memory=memory, trigger=trigger, by_hand=by_hand)
+            outcome = reconcile(world, token, Listings(world), memory=memory, trigger=trigger)
             self.memories[replica] = outcome.memory
             self.invariants.check()
         finally:

@@ -11,7 +11,6 @@ from starlette.types import ASGIApp
 
 from provisioner.api.guard import Guard
 from provisioner.api.models import (
-    LONGEST_ID,
     FactsAnswer,
     RotateDemand,
     RotateSeveralDemand,
@@ -24,6 +23,7 @@ from provisioner.api.models import (
 from provisioner.api.page import POLICY, page
 from provisioner.api.problems import MEDIA_TYPE, Problem, answer_problems, problem
 from provisioner.api.view import HTTP, UnknownTokenError, View
+from provisioner.domain.by_hand import LONGEST_REQUEST_ID
 
 _PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _WHY: Final = {
@@ -143,7 +143,7 @@ def _reads(view: View) -> APIRouter:
         return TokenAnswer.of(found[0])
 
     @router.get("/rotations", responses=_answers(422))
-    def rotations(request_id: Annotated[str | None, Query(max_length=LONGEST_ID)] = None) -> RotationsAnswer:
+    def rotations(request_id: Annotated[str | None, Query(max_length=LONGEST_REQUEST_ID)] = None) -> RotationsAnswer:
         """Give the rotations that were asked of this process, the last first; those of one request, if it is given."""
         wanted = [each for each in view.rotations() if request_id in {None, each.wish.request_id}]
         return RotationsAnswer(rotations=[Rotation.of(each) for each in wanted])

@@ -7,12 +7,10 @@ from typing import Annotated, Literal, get_args
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from provisioner.api.view import Facts, Standing
-from provisioner.domain.by_hand import ByHand, Wish
+from provisioner.domain.by_hand import LONGEST_BY, LONGEST_REASON, LONGEST_REQUEST_ID, VISIBLE, ByHand, Wish
 from provisioner.domain.scrub import scrub
 from provisioner.domain.status import State
 
-LONGEST_REASON = 300
-LONGEST_ID = 200
 LONGEST_NAME = 100
 MOST_NAMES = 1000
 
@@ -38,7 +36,7 @@ def _is_no_secret(value: str) -> str:
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]*$")]
 RequestId = Annotated[
     str,
-    StringConstraints(pattern=r"^[!-~]+$", min_length=1, max_length=LONGEST_ID),
+    StringConstraints(pattern=rf"^{VISIBLE}+$", min_length=1, max_length=LONGEST_REQUEST_ID),
     AfterValidator(_is_no_secret),
 ]
 
@@ -53,7 +51,7 @@ class RotateDemand(Demand):
     request_id: RequestId | None = Field(
         default=None, description="The same id rotates a name once. Without it a fresh one is made."
     )
-    requested_by: Annotated[Line, Field(max_length=LONGEST_NAME)] | None = Field(
+    requested_by: Annotated[Line, Field(max_length=LONGEST_BY)] | None = Field(
         default=None, description="Who asks, by their own word: shown in status."
     )
 

@@ -16,7 +16,7 @@ from provisioner.cli.direct import Row, rotate_here
 from provisioner.cli.options import CaCert, Config, OutputOption, Server, TokenFile, config_path
 from provisioner.cli.reach import Reach, over_http, through_socket
 from provisioner.cli.render import Output
-from provisioner.domain.by_hand import Wish
+from provisioner.domain.by_hand import LONGEST_BY, LONGEST_REASON, LONGEST_REQUEST_ID, VISIBLE, Wish
 from provisioner.domain.errors import ConfigurationError, DaemonUnreachableError
 from provisioner.domain.scrub import scrub
 
@@ -26,9 +26,7 @@ _REMEDY = (
     "is it running? name its socket with --socket, or its address with --server URL --token-file FILE, or say --direct"
     " to rotate in this process, which is as safe"
 )
-_REQUEST_ID: Final = re.compile(r"[!-~]{1,200}")
-_LONGEST_REASON: Final = 300
-_LONGEST_BY: Final = 100
+_REQUEST_ID: Final = re.compile(rf"{VISIBLE}{{1,{LONGEST_REQUEST_ID}}}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,17 +159,17 @@ def _through(socket: Path | None, config: Path | None) -> "Reach":
 def _wish(request_id: str | None, reason: str, requested_by: str | None, *, compromised: bool, way: str) -> Wish:
     """Give what is asked for; what a daemon would refuse is refused by every way."""
     if request_id is not None and not _REQUEST_ID.fullmatch(request_id):
-        raise ConfigurationError("--request-id has to be 1 to 200 visible ASCII characters")
+        raise ConfigurationError(f"--request-id has to be 1 to {LONGEST_REQUEST_ID} visible ASCII characters")
     if request_id is not None and scrub(request_id) != request_id:
         raise ConfigurationError("--request-id looks like a secret, and it would be shown: choose another")
-    for option, text, longest in (("--reason", reason, _LONGEST_REASON), ("--requested-by", requested_by, _LONGEST_BY)):
+    for option, text, longest in (("--reason", reason, LONGEST_REASON), ("--requested-by", requested_by, LONGEST_BY)):
         if text is not None and len(text) > longest:
             raise ConfigurationError(f"{option} has {len(text)} characters, and may have {longest}")
     return Wish(
         request_id=request_id or str(uuid4()),
         reason=scrub(reason),
         compromised=compromised,
-        by=scrub(requested_by or _me())[:_LONGEST_BY],
+        by=scrub(requested_by or _me())[:LONGEST_BY],
         via=way,
     )
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from provisioner.domain.errors import PermanentError, TemporaryError
 from provisioner.domain.status import LastRequest
@@ -18,6 +19,15 @@ class Progress(StrEnum):
 
 
 ENDED = frozenset({Progress.DONE, Progress.FAILED})
+STILL_LIVE: Final = "the new token is stored, but an old one still lives and is tried again in every pass"
+"""How a rotation without overlap has failed while it is not finished."""
+
+VISIBLE: Final = "[!-~]"
+"""A character of a request id, as a regular expression."""
+LONGEST_REQUEST_ID: Final = 200
+LONGEST_REASON: Final = 300
+LONGEST_BY: Final = 100
+"""Characters that a person may send; a record may keep fewer of them."""
 
 
 class RequestDiffersError(PermanentError):

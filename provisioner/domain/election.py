@@ -146,13 +146,11 @@ class Elector:
         if standing.renewed_at is not None:
             whose = f"{record.holder} holds the lease" if record.holder != NOBODY else "somebody released the lease"
             return StepDown(reason=whose)
-        free_at = (known.since if known.gone_since is None else known.gone_since) + self._duration(
-            record
-        ).total_seconds()
+        is_gone = known.gone_since is not None
+        since = known.since if known.gone_since is None else known.gone_since
+        free_at = since + self._duration(record).total_seconds()
         if record.holder == NOBODY or now >= free_at:
-            return Acquire(
-                transitions=record.transitions + 1, over=None if known.gone_since is not None else record.version
-            )
+            return Acquire(transitions=record.transitions + 1, over=None if is_gone else record.version)
         return WaitUntil(moment=min(free_at, now + self.terms.retry_period.total_seconds()))
 
     def pause_after(self, standing: Standing, now: float, asked: timedelta) -> timedelta:

@@ -60,17 +60,11 @@ class Outcome:
 
 
 def reconcile(
-    world: World,
-    token: ManagedToken,
-    listings: Listings,
-    *,
-    memory: Memory,
-    trigger: Trigger | None = None,
-    by_hand: bool = False,
+    world: World, token: ManagedToken, listings: Listings, *, memory: Memory, trigger: Trigger | None = None
 ) -> Outcome:
     """Take steps until the decision is to rest, or somebody else is to act. Trouble outside is said, not raised.
 
-    ``by_hand``: a person asked this very process for the trigger, so that what belongs to it is done whoever leads.
+    In a world ``at_a_wish`` a person asked this very process for the trigger: what belongs to it is done whoever leads.
     """
     just_read: Stored | None = None
     looked_at: Snapshot | None = None
@@ -83,7 +77,7 @@ def reconcile(
         snapshot = looked_at or gather(world, token, listings, memory=memory, trigger=trigger, just_read=just_read)
         snapshot = replace(
             snapshot,
-            for_wish_alone=by_hand and not world.may_act(),
+            for_wish_alone=world.is_at_a_wish and not world.may_act(),
             memory=recollection.listed(_of_what_is_stored(snapshot, memory), snapshot),
         )
         snapshot, decision = _judged(world, looks, snapshot)
@@ -92,7 +86,7 @@ def reconcile(
             decision = decide(snapshot, world.clock.now())
             break
         _tell(world, token, decision)
-        is_ours = world.may_act() or (by_hand and belongs_to_wish(step, snapshot))
+        is_ours = world.may_act() or (world.is_at_a_wish and belongs_to_wish(step, snapshot))
         if not is_ours or _is_left(world, step, in_vain):
             break  # who leads now, the next process, or the next pass takes it from here
         looked_at = snapshot if isinstance(step, Confirm | Restart | Notify) else None  # these change neither truth

@@ -9,6 +9,7 @@ from threading import BoundedSemaphore
 from typing import Final, TypeVar
 
 from provisioner.domain import events
+from provisioner.domain.by_hand import STILL_LIVE
 from provisioner.domain.decide import Answer, answers, decide
 from provisioner.domain.errors import ConfigurationError, IssuerUnavailableError, ProvisionerError
 from provisioner.domain.memory import Memory
@@ -199,12 +200,11 @@ class Service:
 
     def _reconcile(self, token: ManagedToken, listings: Listings, trigger: Trigger | None = None) -> Outcome:
         """Do what is to be done for a name in its turn; for a trigger, whoever leads."""
-        name, by_hand = token.name, trigger is not None
-        world = self._world.at_a_wish() if by_hand else self._world
+        name, world = token.name, self._world if trigger is None else self._world.at_a_wish()
         with self._recall.turn(name), self._slots:
             memory = self._recall.memory(name)
             try:
-                outcome = reconcile(world, token, listings, memory=memory, trigger=trigger, by_hand=by_hand)
+                outcome = reconcile(world, token, listings, memory=memory, trigger=trigger)
             except Exception as error:  # noqa: BLE001  # one name's record, a bug included, must not end the others
                 outcome = unjudged(self._world, token, error, memory=memory, trigger=trigger)
             self._recall.remember(name, outcome.memory)
@@ -361,7 +361,7 @@ def _not_revoked(outcome: Outcome, plans: Sequence[Retirement]) -> str:
         f"{plan.target.token_id} {plan.why}" + (f" (revoking it failed: {backoff.error})" if backoff else "")
         for plan, backoff in zip(plans, failed, strict=True)
     ]
-    return f"the new token is stored, but an old one still lives and is tried again in every pass: {'; '.join(whys)}"
+    return f"{STILL_LIVE}: {'; '.join(whys)}"
 
 
 def _without_haste(trigger: Trigger) -> str:

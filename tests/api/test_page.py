@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from provisioner.api.models import LONGEST_ID
+from provisioner.domain.by_hand import LONGEST_REQUEST_ID
 from tests.api.conftest import Served
 
 PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
@@ -30,7 +30,7 @@ def test_every_status_of_the_document_is_on_the_page(served: Served) -> None:
     }
     rows = {int(code) for code in re.findall(r"\b([45]\d\d)\b", PAGE)}
     assert statuses - {200, 202, 400} <= rows
-    assert f"1 to {LONGEST_ID} visible" in PAGE
+    assert f"1 to {LONGEST_REQUEST_ID} visible" in PAGE
 
 
 def test_security_is_told_where_it_is(served: Served) -> None:

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,21 @@ from tests.site import SHORT_LIVES, Site, a_site
 def site(tmp_path: Path, openbao: OpenBao) -> Site:
     """Give a site whose three tokens live for seconds."""
     return a_site(tmp_path, openbao, "one", "two", "three", defaults=SHORT_LIVES)
+
+
+@contextmanager
+def a_changed_daemon(site: Site, program: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program that changes something in the daemon, and then is one; it is killed if it does not end."""
+    log = site.folder / "run-0.txt"
+    site.written.append(log)
+    arguments = [sys.executable, "-c", program, str(site.config)]
+    with log.open("wb") as file:
+        process = subprocess.Popen(arguments, env={"PATH": os.defpath}, stdout=file, stderr=file)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
 
 
 def rotated(site: Site, name: str, times: int) -> bool:
@@ -130,14 +147,7 @@ def test_work_that_hangs_does_not_keep_the_daemon(site: Site) -> None:
         "daemon.LEAVE_WITHIN = datetime.timedelta(seconds=0.5);"
         "daemon.run_daemon(pathlib.Path(sys.argv[1]))"
     )
-    log = site.folder / "run-0.txt"
-    site.written.append(log)
-    with (
-        log.open("wb") as file,
-        subprocess.Popen(
-            [sys.executable, "-c", program, str(site.config)], env={"PATH": os.defpath}, stdout=file, stderr=file
-        ) as process,
-    ):
+    with a_changed_daemon(site, program) as process:
         site.wait_for("the list that hangs", lambda: site.cluster.knobs().hang_list == 0)
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == LEFT_WORK_BEHIND  # influxctl itself would be waited for twice as long
@@ -152,14 +162,7 @@ def test_a_good_bye_that_hangs_does_not_keep_the_daemon(site: Site) -> None:
         "vault.VaultStore.close = lambda self: threading.Event().wait();"
         "daemon.run_daemon(pathlib.Path(sys.argv[1]))"
     )
-    log = site.folder / "run-0.txt"
-    site.written.append(log)
-    with (
-        log.open("wb") as file,
-        subprocess.Popen(
-            [sys.executable, "-c", program, str(site.config)], env={"PATH": os.defpath}, stdout=file, stderr=file
-        ) as process,
-    ):
+    with a_changed_daemon(site, program) as process:
         site.wait_for("its start", lambda: '"daemon_started"' in site.log())
         process.send_signal(signal.SIGTERM)
         assert process.wait(25) == LEFT_WORK_BEHIND
@@ -177,12 +180,8 @@ def test_no_signal_is_missed(site: Site) -> None:
         "threading.Thread(target=poke, daemon=True).start();"
         "daemon.run_daemon(pathlib.Path(sys.argv[1]))"
     )
-    log = site.folder / "run-0.txt"
-    site.written.append(log)
-    arguments = [sys.executable, "-c", program, str(site.config)]
-    with log.open("wb") as file:
-        done = subprocess.run(arguments, env={"PATH": os.defpath}, stdout=file, stderr=file, timeout=20, check=False)
-    assert done.returncode == 0
+    with a_changed_daemon(site, program) as process:
+        assert process.wait(20) == 0
     assert '"daemon_stopped"' in site.log()
 
 
@@ -195,12 +194,8 @@ def test_sigterm_is_not_lost_behind_a_thousand_sighups(site: Site) -> None:
         "daemon.Daemon.start = lambda self: (start(self), ask(signal.SIGHUP, 1000), ask(signal.SIGTERM, 1));"
         "daemon.run_daemon(pathlib.Path(sys.argv[1]))"
     )
-    log = site.folder / "run-0.txt"
-    site.written.append(log)
-    arguments = [sys.executable, "-c", program, str(site.config)]
-    with log.open("wb") as file:
-        done = subprocess.run(arguments, env={"PATH": os.defpath}, stdout=file, stderr=file, timeout=30, check=False)
-    assert done.returncode == 0
+    with a_changed_daemon(site, program) as process:
+        assert process.wait(30) == 0
     assert '"daemon_stopped"' in site.log()
     assert '"configuration_reloaded"' not in site.log()
 

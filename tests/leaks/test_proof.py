@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -12,6 +11,7 @@ from provisioner.domain.errors import IssuerRefusedError, IssuerUnavailableError
 from provisioner.domain.secret import SecretText
 from provisioner.issuers.management_proof import ManagementProof
 from provisioner.runtime.clock import SystemClock
+from tests.answering import answering
 from tests.leaks.search import PLAIN, SECRETS, assert_untold, everything_about, secret_of
 
 TIMEOUT = timedelta(seconds=2)
@@ -34,17 +34,8 @@ def echoing(status: int | None, asked: list[str]) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(credential.encode())
 
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with answering(Echo) as url:
+        yield url
 
 
 def a_proof(address: str) -> ManagementProof:
